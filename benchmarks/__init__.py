@@ -1,0 +1,1 @@
+"""This package against its alternatives, as ratios measured in one run."""
