@@ -1,0 +1,52 @@
+"""The softmax policy: logits, log-probabilities, and the few maps between them.
+
+Every function takes numpy arrays or torch tensors of shape (..., K), K responses in the
+last axis, and returns the same kind.  Nothing here takes the logarithm of a computed
+probability, so policies with probabilities far below 1e-300 lose nothing.
+"""
+
+from typing import Any
+
+from array_api_compat import array_namespace
+
+Array = Any
+
+
+def log_softmax(theta: Array) -> Array:
+    """Log-probabilities ``theta - log sum exp theta`` of logits (..., K), shifted by the maximum."""
+    xp = array_namespace(theta)
+    shifted = theta - xp.max(theta, axis=-1, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
+
+
+def softmax(theta: Array) -> Array:
+    """Probabilities ``exp(theta) / sum exp(theta)`` of logits (..., K)."""
+    xp = array_namespace(theta)
+    weights = xp.exp(theta - xp.max(theta, axis=-1, keepdims=True))
+    return weights / xp.sum(weights, axis=-1, keepdims=True)
+
+
+def centre(theta: Array) -> Array:
+    """Logits with mean zero: softmax ignores the all-ones direction, comparisons must too."""
+    xp = array_namespace(theta)
+    return theta - xp.mean(theta, axis=-1, keepdims=True)
+
+
+def softmax_jacobian(policy: Array) -> Array:
+    """Softmax Jacobian ``J(pi) = diag(pi) - pi pi^T`` of probabilities (..., K), shape (..., K, K)."""
+    xp = array_namespace(policy)
+    identity = xp.eye(policy.shape[-1], dtype=policy.dtype)
+    return policy[..., :, None] * (identity - policy[..., None, :])
+
+
+def entropy(log_policy: Array) -> Array:
+    """Shannon entropy ``-sum pi log pi`` in nats of log-probabilities (..., K)."""
+    xp = array_namespace(log_policy)
+    # p * log p -> 0 as p -> 0, but 0 * -inf is NaN: a floor on the factor leaves the product at 0.
+    return -xp.sum(xp.exp(log_policy) * xp.clip(log_policy, min=-1e308), axis=-1)
+
+
+def kl(log_p: Array, log_q: Array) -> Array:
+    """Kullback-Leibler divergence ``sum p (log p - log q)`` in nats of log-probabilities."""
+    xp = array_namespace(log_p, log_q)
+    return xp.sum(xp.exp(log_p) * (log_p - log_q), axis=-1)

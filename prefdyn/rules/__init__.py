@@ -1,0 +1,29 @@
+"""Update rules, one per file: this round's policy in, the next round's out."""
+
+from prefdyn.rules._mixed_reference_sampling import DrivenRule, MixedReferenceSampling
+from prefdyn.rules._rule import Jacobian, LogitRule, Rule
+from prefdyn.rules._wrapper import Wrapper, get_parameter, set_parameter
+from prefdyn.rules.finite_sample import FiniteSample
+from prefdyn.rules.inexact import Inexact
+from prefdyn.rules.momentum import Momentum
+from prefdyn.rules.mrs import MRS
+from prefdyn.rules.mrs_dpo import MRSDPO, bradley_terry_scores
+from prefdyn.rules.mrs_ipo import MRSIPO
+
+__all__ = [
+    "MRS",
+    "MRSDPO",
+    "MRSIPO",
+    "DrivenRule",
+    "FiniteSample",
+    "Inexact",
+    "Jacobian",
+    "LogitRule",
+    "MixedReferenceSampling",
+    "Momentum",
+    "Rule",
+    "Wrapper",
+    "bradley_terry_scores",
+    "get_parameter",
+    "set_parameter",
+]

@@ -1,0 +1,181 @@
+"""What all MRS rules share: the mixed reference, the mixed sampler, and their checks."""
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prefdyn._errors import InputError
+from prefdyn._inputs import distribution, log_distribution, positive, share
+from prefdyn.games.matrix import PreferenceMatrix
+from prefdyn.policies.softmax import log_softmax, softmax, softmax_jacobian
+from prefdyn.rules._rule import Jacobian, LogitRule, like
+
+Array = Any
+
+
+class MixedReferenceSampling(LogitRule):
+    r"""Checks and mixtures of iterated preference optimisation; the rules declare these fields.
+
+    In round t the reference is :math:`\propto \pi_t^\alpha\,\mathrm{ref}^{1-\alpha}` and pairs are
+    drawn from :math:`\mu_t = \lambda\pi_t + (1-\lambda)\mu_0`.
+
+    Parameters
+    ----------
+    game
+        Who beats whom; a batch of games gives a batch of orbits.
+    beta
+        Pull to the reference, > 0; larger stays closer.  May be an array, which broadcasts.
+    alpha
+        Geometric share of the current policy in the next reference, in [0, 1].
+    lam
+        Linear share of the current policy in the next sampler, in [0, 1]; 1 is fully on-policy.
+    reference
+        Fixed part of the reference, probabilities (..., K), all positive; uniform by default.
+    offline
+        Fixed part of the sampler, probabilities (..., K); uniform by default.
+    log_reference
+        The reference as log-probabilities, for what underflows; instead of `reference`.
+
+    Raises
+    ------
+    InputError
+        For a parameter outside its range, or shapes that do not broadcast.
+    """
+
+    game: PreferenceMatrix
+    beta: ArrayLike
+    alpha: ArrayLike
+    lam: ArrayLike
+    reference: ArrayLike | None
+    offline: ArrayLike | None
+    log_reference: ArrayLike | None
+
+    backends: ClassVar[tuple[str, ...]] = ("numpy", "torch")
+
+    def __post_init__(self):
+        if not isinstance(self.game, PreferenceMatrix):
+            raise InputError(
+                f"game is a {type(self.game).__name__}, not a PreferenceMatrix: "
+                "wrap the matrix of win probabilities, PreferenceMatrix(P)."
+            )
+        self.beta = positive(self.beta, "beta")
+        self.alpha = share(self.alpha, "alpha")
+        self.lam = share(self.lam, "lam")
+        if self.reference is not None and self.log_reference is not None:
+            raise InputError("reference and log_reference are both given: give one of them.")
+        if self.reference is not None:
+            self.reference = distribution(self.reference, self.K, "reference", interior=True)
+        if self.log_reference is not None:
+            self.log_reference = log_distribution(self.log_reference, self.K, "log_reference")
+        if self.offline is not None:
+            self.offline = distribution(self.offline, self.K, "offline")
+        try:
+            self._batch_shape = np.broadcast_shapes(
+                self.game.batch_shape,
+                self.beta.shape,
+                self.alpha.shape,
+                self.lam.shape,
+                self.log_ref.shape[:-1],
+                self.mu0.shape[:-1],
+            )
+        except ValueError:
+            raise InputError(
+                f"shapes do not broadcast: games {self.game.batch_shape}, beta {self.beta.shape}, "
+                f"alpha {self.alpha.shape}, lam {self.lam.shape}, "
+                f"reference {self.log_ref.shape[:-1]}, offline {self.mu0.shape[:-1]}."
+            ) from None
+
+    @property
+    def K(self) -> int:
+        """Number of responses."""
+        return self.game.K
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Common shape of games, parameters, references and offline samplers."""
+        return self._batch_shape
+
+    @cached_property
+    def log_ref(self) -> np.ndarray:
+        """Log-probabilities (..., K) of the fixed reference."""
+        if self.log_reference is not None:
+            return np.asarray(self.log_reference)
+        if self.reference is not None:
+            return np.log(self.reference)
+        return np.full(self.K, -np.log(self.K))
+
+    @cached_property
+    def mu0(self) -> np.ndarray:
+        """Probabilities (..., K) of the fixed, offline part of the sampler."""
+        if self.offline is not None:
+            return np.asarray(self.offline)
+        return np.full(self.K, 1 / self.K)
+
+    def mixed_reference(self, theta: Array) -> Array:
+        """``alpha log pi + (1 - alpha) log ref`` (..., K), up to a constant, for logits."""
+        alpha = like(np.asarray(self.alpha)[..., None], theta)
+        return alpha * log_softmax(theta) + (1 - alpha) * like(self.log_ref, theta)
+
+    def easier(self, strength: float) -> Self:
+        """The same rule with its drive scaled by `strength` in (0, 1], for continuation.
+
+        As strength tends to 0 the fixed point tends to the reference (claim MRS-3).
+        """
+        return self.replace(beta=np.asarray(self.beta) / strength)
+
+    def sampler(self, theta: Array) -> Array:
+        """``mu = lam pi + (1 - lam) mu0`` (..., K) for logits."""
+        lam = like(np.asarray(self.lam)[..., None], theta)
+        return lam * softmax(theta) + (1 - lam) * like(self.mu0, theta)
+
+
+@dataclass(eq=False)
+class DrivenRule(MixedReferenceSampling):
+    r"""An MRS rule whose optimum is the reference plus a drive that depends on the sampler only.
+
+    .. math:: \theta' = \alpha\theta + (1-\alpha)\log\mathrm{ref} + \mathrm{drive}(\mu_t)/\beta
+
+    A subclass gives `drive` and its derivative; the Jacobian
+    ``alpha I + (lam/beta) d drive/d mu J(pi)`` (claims MRS-4, DPO-6) follows.  Parameters are those
+    of `MixedReferenceSampling`.
+    """
+
+    game: PreferenceMatrix
+    beta: ArrayLike
+    alpha: ArrayLike
+    lam: ArrayLike
+    reference: ArrayLike | None = None
+    offline: ArrayLike | None = None
+    log_reference: ArrayLike | None = field(default=None, kw_only=True)
+
+    @abstractmethod
+    def drive(self, mu: Array) -> Array:
+        """Log-odds (..., K) that the sampler mu (..., K) induces at beta = 1, up to a constant."""
+
+    @abstractmethod
+    def drive_jacobian(self, mu: np.ndarray) -> np.ndarray:
+        """Derivative (..., K, K) of `drive`, up to a constant per column."""
+
+    def update(self, theta: Array) -> Array:
+        """Logits of the next round."""
+        beta = like(np.asarray(self.beta)[..., None], theta)
+        return self.mixed_reference(theta) + self.drive(self.sampler(theta)) / beta
+
+    def jacobian(self, state: Array) -> Jacobian:
+        """Closed form, up to the neutral direction."""
+        alpha, beta, lam = (np.asarray(x)[..., None, None] for x in (self.alpha, self.beta, self.lam))
+        through_policy = self.drive_jacobian(self.sampler(state)) @ softmax_jacobian(softmax(state))
+        return Jacobian(alpha * np.eye(self.K) + lam / beta * through_policy, "closed form")
+
+
+def matvec(matrix: Array, vector: Array) -> Array:
+    """``matrix @ vector`` over batches; one matrix for a large batch goes through one product."""
+    if matrix.ndim == 2:
+        return vector @ matrix.T
+    return (matrix @ vector[..., None])[..., 0]
+
+

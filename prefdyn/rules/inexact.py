@@ -1,0 +1,64 @@
+"""Rounds that are only partly executed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prefdyn._errors import InputError
+from prefdyn._inputs import share
+from prefdyn.rules._rule import Jacobian, Rule
+from prefdyn.rules._wrapper import Wrapper
+
+Array = Any
+
+
+@dataclass(eq=False)
+class Inexact(Wrapper):
+    r"""Move only a fraction kappa of each round: :math:`x' = x + \kappa\,(F(x) - x)` (RND-1).
+
+    Under-training a round is such a step; for MRS-IPO and MRS-DPO it is an exact round with
+    ``alpha_eff = 1 - kappa (1 - alpha)`` and ``beta_eff = beta / kappa``.
+
+    Parameters
+    ----------
+    rule
+        Any rule.
+    kappa
+        Fraction in (0, 1]; may be an array, which broadcasts.
+    """
+
+    rule: Rule
+    kappa: ArrayLike
+
+    def __post_init__(self):
+        self.kappa = share(self.kappa, "kappa")
+        if np.any(self.kappa == 0):
+            raise InputError("kappa is 0: a round that moves nothing has no dynamics; give kappa > 0.")
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Common shape of the wrapped rule's parameters and kappa."""
+        return np.broadcast_shapes(self.rule.batch_shape, np.shape(self.kappa))
+
+    def init_log(self, log_policy: Array) -> Array:
+        """As the wrapped rule, broadcast against kappa."""
+        state = self.rule.init_log(log_policy)
+        shape = np.broadcast_shapes(self.batch_shape, state.shape[:-1])
+        return np.broadcast_to(state, (*shape, state.shape[-1])).copy()
+
+    def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:
+        """A fraction kappa of the wrapped rule's step."""
+        kappa = np.asarray(self.kappa)[..., None]
+        if not isinstance(state, np.ndarray):
+            import torch
+
+            kappa = torch.as_tensor(kappa)
+        return state + kappa * (self.rule.step(state, t, rng) - state)
+
+    def jacobian(self, state: Array) -> Jacobian:
+        """``(1 - kappa) I + kappa DF``."""
+        inner = self.rule.jacobian(state)
+        kappa = np.asarray(self.kappa)[..., None, None]
+        return Jacobian((1 - kappa) * np.eye(state.shape[-1]) + kappa * inner.matrix, inner.by)

@@ -1,0 +1,166 @@
+"""Iterated DPO with mixed reference and sampler: the implicit optimum by Newton's method."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from prefdyn._errors import NoOptimum
+from prefdyn.rules._mixed_reference_sampling import DrivenRule, matvec
+from prefdyn.rules._rule import like
+
+Array = Any
+
+MAX_NEWTON_STEPS = 200
+"""A win rate within 1e-16 of 1 costs about 40 steps; more than 200 means no optimum."""
+
+
+@dataclass(eq=False)
+class MRSDPO(DrivenRule):
+    r"""MRS-DPO: the DPO optimum, exactly, in every round (claims DPO-1, DPO-6).
+
+    .. math:: \theta' = \alpha\theta + (1-\alpha)\log\mathrm{ref} + r(\mu_t)/\beta,\qquad
+              \sum_j \mu_j\,\sigma(r_i - r_j) = (P\mu)_i
+
+    The scores r are the Bradley-Terry fit to the pairs drawn from mu.  They exist when every
+    response can be reached from every other by possible wins (P inside (0, 1) suffices).
+    Parameters are those of `prefdyn.rules.MixedReferenceSampling`.
+
+    Raises
+    ------
+    NoOptimum
+        If the win graph is not strongly connected, so that some scores are infinite, or if the
+        sampler misses a response altogether (lam = 0 and a zero in `offline`).
+    """
+
+    def __post_init__(self):
+        super().__post_init__()
+        _check_strongly_connected(self.game)
+        missing = (np.asarray(self.lam)[..., None] == 0) & (self.mu0 == 0)
+        if missing.any():
+            response = int(np.argwhere(missing)[0][-1])
+            raise NoOptimum(
+                f"response {response} is never sampled (lam = 0 and offline[{response}] = 0), so "
+                "DPO leaves its score undetermined: give it a positive offline probability."
+            )
+
+    def drive(self, mu: Array) -> Array:
+        """Scores ``r(mu)`` (..., K) in nats, mean zero."""
+        P = like(self.game.P, mu)
+        if isinstance(mu, np.ndarray):
+            return bradley_terry_scores(P, mu)
+        # The solver stays off the differentiated path: one Newton step from the solution leaves it
+        # where it is and carries the implicit derivative.
+        detached = mu.detach()
+        guess = like(bradley_terry_scores(self.game.P, detached.numpy()), mu)
+        return guess + _newton_step(P, mu, guess)
+
+    def drive_jacobian(self, mu: np.ndarray) -> np.ndarray:
+        """``M^+ (P - sigmoid(r_i - r_j))``, M the weighted Laplacian of the fit (claim DPO-5)."""
+        scores = bradley_terry_scores(self.game.P, mu)
+        excess, slope = _fit(self.game.P, scores)
+        return np.linalg.solve(_laplacian(slope, mu), excess)
+
+    def compiled(self, K: int) -> Any:
+        """Kernel that advances many orbits; see `prefdyn.rules._kernels`."""
+        from prefdyn.rules import _kernels
+
+        return _kernels.advance_dpo
+
+
+def bradley_terry_scores(P: np.ndarray, mu: np.ndarray) -> np.ndarray:
+    r"""Scores r with :math:`\sum_j\mu_j\sigma(r_i-r_j) = (P\mu)_i` and mean zero (claim DPO-1).
+
+    Newton on the equations divided by mu_i, so that responses of vanishing probability keep
+    well-scaled rows; a step is halved until the largest residual falls.
+
+    Parameters
+    ----------
+    P
+        Win probabilities (..., K, K).
+    mu
+        Sampler (..., K).
+
+    Raises
+    ------
+    NoOptimum
+        If Newton's method does not settle.
+    """
+    shape = np.broadcast_shapes(P.shape[:-2], mu.shape[:-1])
+    mu = np.broadcast_to(mu, (*shape, mu.shape[-1]))
+    scores = 4 * matvec(P - 0.5, mu)  # exact as P -> 1/2
+    for _ in range(MAX_NEWTON_STEPS):
+        step = _newton_step(P, mu, scores)
+        scale = np.maximum(1.0, np.abs(scores).max(axis=-1))
+        scores = scores + _damped(P, mu, scores, step)
+        if np.all(np.abs(step).max(axis=-1) <= 1e-10 * scale):  # the next error is its square
+            return scores - scores.mean(axis=-1, keepdims=True)
+    raise NoOptimum(
+        "DPO's Newton iteration did not settle: some scores are (nearly) infinite because a "
+        "preference is too close to 0 or 1; shrink P towards 1/2 or use IPO."
+    )
+
+
+def _fit(P: Array, scores: Array) -> tuple[Array, Array]:
+    """``P - sigmoid(r_i - r_j)`` and ``sigmoid'(r_i - r_j)``, both (..., K, K).
+
+    The smaller of sigmoid(x), sigmoid(-x) is compared with the matching entry of P, so that
+    preferences near 0 and 1 keep their relative accuracy.
+    """
+    xp = array_namespace(scores)
+    gap = scores[..., :, None] - scores[..., None, :]
+    tail = xp.exp(-xp.abs(gap))
+    smaller = tail / (1 + tail)
+    excess = xp.where(gap < 0, P - smaller, smaller - xp.matrix_transpose(P))
+    return excess, smaller * (1 - smaller)
+
+
+def _laplacian(slope: Array, mu: Array) -> Array:
+    """Weighted Laplacian ``diag(W 1) - W``, ``W_ij = mu_j slope_ij``, made regular by ``1 mu^T``.
+
+    mu spans its left null space, so the added term only fixes the free constant.
+    """
+    xp = array_namespace(slope)
+    weights = slope * mu[..., None, :]
+    identity = xp.eye(mu.shape[-1], dtype=mu.dtype)
+    return identity * xp.sum(weights, axis=-1)[..., None] - weights + mu[..., None, :]
+
+
+def _newton_step(P: Array, mu: Array, scores: Array) -> Array:
+    xp = array_namespace(mu)
+    excess, slope = _fit(P, scores)
+    return xp.linalg.solve(_laplacian(slope, mu), matvec(excess, mu)[..., None])[..., 0]
+
+
+def _damped(P: np.ndarray, mu: np.ndarray, scores: np.ndarray, step: np.ndarray) -> np.ndarray:
+    """The step, halved per problem until the largest residual no longer grows."""
+
+    def residual(x):
+        return np.abs(matvec(_fit(P, x)[0], mu)).max(axis=-1)
+
+    before = np.maximum(residual(scores), 1e-14)  # below rounding any step will do
+    for _ in range(30):
+        worse = residual(scores + step) > before
+        if not worse.any():
+            break
+        step = np.where(worse[..., None], step / 2, step)
+    return step
+
+
+def _check_strongly_connected(game) -> None:
+    wins = game.P > 0
+    if wins.all():
+        return
+    from scipy.sparse.csgraph import connected_components
+
+    for index in np.ndindex(game.batch_shape):
+        groups, labels = connected_components(wins[index], directed=True, connection="strong")
+        if groups > 1:
+            names = game.names or [str(i) for i in range(game.K)]
+            parts = [[names[i] for i in np.flatnonzero(labels == g)] for g in range(groups)]
+            where = f" in game {index}" if index else ""
+            raise NoOptimum(
+                f"DPO has no optimum{where}: wins never lead from some of the groups {parts} to "
+                "others, so score differences are infinite; shrink P towards 1/2 or use IPO."
+            )

@@ -1,0 +1,42 @@
+"""Iterated IPO with mixed reference and sampler, in closed form."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from prefdyn.rules._mixed_reference_sampling import DrivenRule, matvec
+from prefdyn.rules._rule import like
+
+Array = Any
+
+
+@dataclass(eq=False)
+class MRSIPO(DrivenRule):
+    r"""MRS-IPO: the IPO optimum, exactly, in every round (arXiv 2602.12180; claims IPO-1, MRS-1).
+
+    .. math:: \theta' = \alpha\theta + (1-\alpha)\log\mathrm{ref}
+              + \tfrac1\beta A(\lambda\,\mathrm{softmax}(\theta) + (1-\lambda)\mu_0)
+
+    with :math:`A = P - 1/2`.  The paper's beta is 1/beta here.  Parameters are those of
+    `prefdyn.rules.MixedReferenceSampling`.
+
+    Examples
+    --------
+    >>> from prefdyn.games import rock_paper_scissors
+    >>> rule = MRSIPO(rock_paper_scissors(0.4), beta=0.5, alpha=0.5, lam=1.0)
+    """
+
+    def drive(self, mu: Array) -> Array:
+        """``A mu``: the win rate against mu, less 1/2."""
+        return matvec(like(self.game.skew, mu), mu)
+
+    def drive_jacobian(self, mu: np.ndarray) -> np.ndarray:
+        """``A``."""
+        return self.game.skew
+
+    def compiled(self, K: int) -> Any:
+        """Kernel that advances many orbits; see `prefdyn.rules._kernels`."""
+        from prefdyn.rules import _kernels
+
+        return _kernels.advance_ipo
