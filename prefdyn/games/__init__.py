@@ -8,7 +8,10 @@ from prefdyn.games.families import (
     rock_paper_scissors,
     strongly_transitive,
 )
+from prefdyn.games.helpsteer import games_from_scores, load_helpsteer, synthetic_scores
 from prefdyn.games.matrix import PreferenceMatrix
+from prefdyn.games.matrix_file import load_matrix
+from prefdyn.games.named import load, names
 from prefdyn.games.structure import (
     condorcet_winner,
     contains_cycle,
@@ -18,6 +21,7 @@ from prefdyn.games.structure import (
     is_transitive,
     smith_set,
 )
+from prefdyn.games.votes import load_votes
 
 __all__ = [
     "PreferenceMatrix",
@@ -28,10 +32,17 @@ __all__ = [
     "copeland",
     "cycle",
     "cyclic_share",
+    "games_from_scores",
     "is_strongly_transitive",
     "is_transitive",
+    "load",
+    "load_helpsteer",
+    "load_matrix",
+    "load_votes",
+    "names",
     "random",
     "rock_paper_scissors",
     "smith_set",
     "strongly_transitive",
+    "synthetic_scores",
 ]

@@ -17,7 +17,7 @@ SUM_TOLERANCE = 1e-9
 """How far ``P[i, j] + P[j, i]`` may be from 1 before the matrix is refused."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, init=False, eq=False, repr=False)
 class PreferenceMatrix:
     r"""Win probabilities of every response against every other, :math:`P_{ij} = \Pr(i \succ j)`.
 
@@ -233,6 +233,11 @@ class PreferenceMatrix:
         votes = f", votes={self.counts.sum():g}" if self.counts is not None else ""
         source = f", source={self.source!r}" if self.source else ""
         return f"PreferenceMatrix(K={self.K}{batch}{names}{votes}{source})"
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # pickled arrays come back writable
+        arrays = {k: _frozen(v) for k, v in state.items() if isinstance(v, np.ndarray)}
+        self._set(**(state | arrays))
 
     def _set(self, **values: Any) -> None:
         for name, value in values.items():
