@@ -1,0 +1,253 @@
+"""`orbit` and `ensemble`: the only place that loops, saves, stops and says why."""
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from prefdyn import _measures
+from prefdyn._errors import InputError
+from prefdyn._inputs import choice, count
+from prefdyn.policies.softmax import entropy, log_softmax
+from prefdyn.rules._rule import Rule
+
+LONG_RUN = 20_000_000
+"""Number of updated log-probabilities from which a run shows a progress bar on a terminal."""
+TAIL_ROUNDS = 2_000
+"""Rounds an ensemble keeps for `period` and `recurrence`; a thousand turns of the fastest cycle."""
+REDUCERS = (
+    "last_policy",
+    "last_log_policy",
+    "mean_policy",
+    "entropy",
+    "cycle_strength",
+    "period",
+    "recurrence",
+)
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """A simulated run.
+
+    Attributes
+    ----------
+    policies, log_policies
+        Saved policies (saved rounds, ..., K), the start included.
+    rounds
+        Round number of each saved policy, (saved rounds,).
+    reason
+        Why the run stopped, as a sentence.
+    seed
+        Seed of its randomness; None where the rule draws none.
+    """
+
+    policies: np.ndarray
+    log_policies: np.ndarray
+    rounds: np.ndarray
+    reason: str
+    seed: int | None
+
+
+class Ensemble(Mapping[str, np.ndarray]):
+    """Reduced results of many runs, by reducer name; with `reason` and `seed` as in `Orbit`."""
+
+    def __init__(self, results: dict[str, np.ndarray], reason: str, seed: int | None):
+        self._results, self.reason, self.seed = results, reason, seed
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._results[name]
+
+    def __iter__(self):
+        return iter(self._results)
+
+    def __len__(self) -> int:
+        return len(self._results)
+
+
+def default_start(K: int) -> np.ndarray:
+    """A mildly ranked policy: uniform is a fixed point of symmetric games and would never move."""
+    return np.exp(log_softmax(np.linspace(0.3, -0.3, K)))
+
+
+def orbit(
+    rule: Rule,
+    start: Any = None,
+    rounds: int = 1000,
+    *,
+    log_start: Any = None,
+    save: int = 1,
+    tolerance: float = 1e-13,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Orbit:
+    """Iterate a rule and keep the policies.
+
+    Parameters
+    ----------
+    rule
+        Any `Rule`; a batched one gives a batch of runs.
+    start
+        Probabilities (..., K), all positive; by default a mildly ranked policy.
+    rounds
+        Most rounds to run.
+    log_start
+        The start as log-probabilities, instead of `start`.
+    save
+        Keep every `save`-th round; the start and the last round are always kept.
+    tolerance
+        A deterministic run stops once a round moves no log-probability by more than
+        ``tolerance * max(1, |log pi|)``; 0 runs all rounds.
+    seed
+        Seed of the rule's randomness, recorded where it is used.
+    progress
+        Show a progress bar; by default on a terminal when the run is long.
+
+    Raises
+    ------
+    InputError
+        For a start outside the simplex, or a bad number of rounds.
+    """
+    state, rng = _begin(rule, start, log_start, seed)
+    rounds, save = count(rounds, "rounds", least=0), count(save, "save")
+    saved, numbers = [rule.log_policy(state)], [0]
+    now = saved[0]
+    reason = f"ran all {rounds} rounds; the last round still moved the policy"
+    for t in _track(range(rounds), state.size * rounds, progress):
+        state = rule.step(state, t, rng)
+        before, now = now, rule.log_policy(state)
+        if not np.all(np.isfinite(now)):
+            reason = f"stopped in round {t + 1}: a log-probability is not finite; check the rule"
+            break
+        if (t + 1) % save == 0 or t + 1 == rounds:
+            saved.append(now)
+            numbers.append(t + 1)
+        if not rule.stochastic and _settled(before, now, tolerance):
+            reason = (
+                f"settled after {t + 1} rounds: the last one moved no log-probability by more than "
+                f"{tolerance:g} (relative to its size)"
+            )
+            if numbers[-1] != t + 1:
+                saved.append(now)
+                numbers.append(t + 1)
+            break
+    log_policies = np.stack(saved)
+    return Orbit(
+        np.exp(log_policies),
+        log_policies,
+        np.array(numbers),
+        reason,
+        seed if rule.stochastic else None,
+    )
+
+
+def ensemble(
+    rule: Rule,
+    starts: Any = None,
+    rounds: int = 3000,
+    *,
+    log_starts: Any = None,
+    reducers: Sequence[str] = ("last_policy", "entropy", "cycle_strength"),
+    burn_in: float = 1 / 3,
+    seed: int = 0,
+    progress: bool | None = None,
+) -> Ensemble:
+    """Iterate a rule from many starts and parameters, keeping reduced results only.
+
+    A rule that offers ``compiled(K)`` is advanced by that kernel, unless a reducer needs the
+    orbit's tail or the rule draws random numbers.
+
+    Parameters
+    ----------
+    rule
+        Any `Rule`; its parameters broadcast against the starts.
+    starts
+        Probabilities (..., K); by default one mildly ranked policy.
+    rounds
+        Rounds to run.
+    log_starts
+        The starts as log-probabilities, instead of `starts`.
+    reducers
+        Any of "last_policy", "last_log_policy", "mean_policy" (..., K) and "entropy" (nats, of the
+        last policy), "cycle_strength", "period", "recurrence" (...,).  All but the last policy and
+        its entropy look at the rounds after the burn-in; period and recurrence at no more than the
+        last 2,000 of them, and are NaN where they are refused.
+    burn_in
+        Share of the rounds to discard, in [0, 1).
+    seed, progress
+        As in `orbit`.
+
+    Raises
+    ------
+    InputError
+        For an unknown reducer or a start outside the simplex.
+    InsufficientData
+        If fewer than 10 rounds remain after the burn-in.
+    """
+    for name in reducers:
+        choice(name, REDUCERS, "reducer")
+    state, rng = _begin(rule, starts, log_starts, seed)
+    rounds = count(rounds, "rounds")
+    _measures.after_burn_in(np.zeros((rounds, 1)), burn_in)  # refuses runs that are too short
+    discarded = int(burn_in * rounds)
+    needs_tail = bool({"period", "recurrence"} & set(reducers))
+    compiled = getattr(rule, "compiled", None)
+    tail: list[np.ndarray] = []
+    if compiled is not None and not needs_tail and not rule.stochastic:
+        advance = compiled(rule.K)
+        state = advance(rule, state, discarded).theta if discarded else state
+        state, mean, deviations = advance(rule, state, rounds - discarded)
+    else:
+        mean = deviations = np.zeros(rule.log_policy(state).shape)
+        for t in _track(range(rounds), state.size * rounds, progress):
+            state = rule.step(state, t, rng)
+            if t < discarded:
+                continue
+            policy = np.exp(rule.log_policy(state))
+            delta = policy - mean
+            mean = mean + delta / (t - discarded + 1)
+            deviations = deviations + delta * (policy - mean)
+            if needs_tail and t >= rounds - TAIL_ROUNDS:
+                tail.append(policy)
+    last = rule.log_policy(state)
+    results: dict[str, Callable[[], Any]] = {
+        "last_policy": lambda: np.exp(last),
+        "last_log_policy": lambda: last,
+        "mean_policy": lambda: mean,
+        "entropy": lambda: entropy(last),
+        "cycle_strength": lambda: deviations.mean(axis=-1) / (rounds - discarded),
+        "period": lambda: np.asarray(_measures.period(np.stack(tail)[:, None], 0.0))[0],
+        "recurrence": lambda: np.asarray(_measures.recurrence(np.stack(tail)[:, None], 0.0))[0],
+    }
+    return Ensemble(
+        {name: results[name]() for name in reducers},
+        f"ran {rounds} rounds, of which the first {discarded} were discarded",
+        seed if rule.stochastic else None,
+    )
+
+
+def _begin(rule: Rule, start: Any, log_start: Any, seed: int):
+    if start is not None and log_start is not None:
+        raise InputError("a start and a log-start are both given: give one of them.")
+    if log_start is not None:
+        state = rule.init_log(np.asarray(log_start, dtype=float))
+    else:
+        state = rule.init(default_start(rule.K) if start is None else start)
+    return state, np.random.default_rng(seed)
+
+
+def _settled(before: np.ndarray, now: np.ndarray, tolerance: float) -> bool:
+    return bool(np.all(np.abs(now - before) <= tolerance * np.maximum(1.0, np.abs(now))))
+
+
+def _track(rounds: range, work: int, progress: bool | None):
+    if progress is None:
+        progress = work > LONG_RUN and sys.stderr.isatty()
+    if not progress:
+        return rounds
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(rounds, description="rounds", console=Console(stderr=True), transient=True)
