@@ -1,0 +1,1 @@
+"""One module per paper: its derivations, and checks of its claims against the shipped code."""
