@@ -1,0 +1,42 @@
+"""Every claim prefdyn makes, as data: what it says, where it comes from, who says so.
+
+The checks live in the repository's ``analysis`` package, outside the wheel; ``python -m analysis``
+runs them and prints the verdicts.
+
+Examples
+--------
+>>> from prefdyn import claims
+>>> claims.get("MRS-2").origin
+'paper: condition; derived: rate'
+"""
+
+import builtins
+import difflib
+
+from prefdyn._errors import InputError
+from prefdyn.claims import _dpo, _ipo, _rounds
+from prefdyn.claims._claim import ORIGINS, Claim
+
+__all__ = ["ORIGINS", "Claim", "all", "get"]
+
+_CLAIMS = {claim.id: claim for claim in (*_ipo.CLAIMS, *_rounds.CLAIMS, *_dpo.CLAIMS)}
+
+
+def all() -> tuple[Claim, ...]:
+    """Every claim, in reading order: one-shot IPO, iterated rounds, DPO."""
+    return tuple(_CLAIMS.values())
+
+
+def get(id: str) -> Claim:
+    """The claim with this id, e.g. ``"MRS-5"``; upper and lower case are the same.
+
+    Raises
+    ------
+    InputError
+        For an unknown id; the nearest known ones are suggested.
+    """
+    wanted = str(id).upper()
+    if wanted in _CLAIMS:
+        return _CLAIMS[wanted]
+    near = difflib.get_close_matches(wanted, _CLAIMS, n=3, cutoff=0.5) or builtins.list(_CLAIMS)
+    raise InputError(f"claim {id!r} is not known: did you mean {', '.join(near)}?")
