@@ -1,0 +1,76 @@
+"""``python -m figures``: draw the figures, check the claims, write the report."""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
+
+from figures import ORDER, OUTPUT
+from figures._make import make, stored
+from figures._pool import Job, Outcome, run
+
+
+@dataclass(frozen=True)
+class Options:
+    """Draw figures into figures/output; whatever is already drawn from the same sources is kept."""
+
+    names: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Figures to draw; all by default."""
+    report: bool = False
+    """Also check all claims and write report/index.html."""
+    full: bool = False
+    """The full sizes of the papers' experiments, which take much longer."""
+    seed: Annotated[int, tyro.conf.arg(metavar="N")] = 0
+    """Seed of all randomness."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; 0 if everything was drawn (and, with --report, nothing failed to run)."""
+    options = tyro.cli(Options, args=arguments, prog="python -m figures")
+    if unknown := [name for name in options.names if name not in ORDER]:
+        print(
+            f"There is no figure {unknown[0]!r}: choose from {', '.join(ORDER)}.", file=sys.stderr
+        )
+        return 2
+    began = time.perf_counter()
+    outcomes = _outcomes(_jobs(options))
+    for outcome in outcomes:
+        if outcome.error:
+            print(f"{outcome.job.kind} {outcome.job.name} failed: {outcome.error}", file=sys.stderr)
+    if options.report:
+        from figures._report import write
+
+        print(write(outcomes, time.perf_counter() - began, options.seed, options.full))
+    else:
+        print(f"{sum(outcome.record is not None for outcome in outcomes)} figures in {OUTPUT}")
+    return int(any(outcome.error for outcome in outcomes))
+
+
+def _jobs(options: Options) -> list[tuple[Job, dict | None]]:
+    """Every job with its stored record, if there is one."""
+    arguments = (options.seed, options.full)
+    return [
+        (Job("figure", name, make, (name, *arguments)), stored(name, *arguments))
+        for name in options.names or ORDER
+    ]
+
+
+def _outcomes(jobs: list[tuple[Job, dict | None]]) -> list[Outcome]:
+    """Recall what is stored, run the rest, and keep the order."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    done = {(job.kind, job.name): Outcome(job, record) for job, record in jobs if record}
+    missing = [job for job, record in jobs if not record]
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        bar = progress.add_task("working", total=len(jobs), completed=len(done))
+        for outcome in run(missing):
+            done[outcome.job.kind, outcome.job.name] = outcome
+            progress.update(bar, advance=1, description=f"{outcome.job.kind} {outcome.job.name}")
+    return [done[job.kind, job.name] for job, _ in jobs]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
