@@ -359,9 +359,14 @@ def _check_counts(wins: Array, prior: float, names: tuple[str, ...] | None) -> N
     missing = ~compared & ~np.eye(K, dtype=bool)
     if not missing.any():
         return
-    for game in np.ndindex(wins.shape[:-2]):
-        if missing[game].any():
-            _check_connected(compared[game], f" in game {_at(game)}" if game else "", names)
+    linked = _linked(compared)
+    if not linked.all():
+        game = _first(~linked)
+        where = f" in game {_at(game)}" if game else ""
+        raise InputError(
+            f"no comparison links the groups {_groups(compared[game], names)}{where}; "
+            "add votes between them or analyse each group as a game of its own."
+        )
     if prior == 0:
         where = _first(missing)
         *_, i, j = where
@@ -371,19 +376,25 @@ def _check_counts(wins: Array, prior: float, names: tuple[str, ...] | None) -> N
         )
 
 
-def _check_connected(compared: NDArray[np.bool_], game: str, names: tuple[str, ...] | None) -> None:
+def _linked(compared: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether a chain of comparisons leads from response 0 to every other, shape (...)."""
+    reached = np.zeros(compared.shape[:-1], dtype=bool)
+    reached[..., 0] = True
+    while True:
+        further = reached | (reached[..., :, None] & compared).any(axis=-2)
+        if np.array_equal(further, reached):
+            return np.asarray(reached.all(axis=-1))
+        reached = further
+
+
+def _groups(compared: NDArray[np.bool_], names: tuple[str, ...] | None) -> str:
     from scipy.sparse.csgraph import connected_components
 
     n, group = connected_components(compared, directed=False)
-    if n > 1:
-        members = [
-            "{" + ", ".join(_name(int(i), names) for i in np.flatnonzero(group == g)) + "}"
-            for g in range(n)
-        ]
-        raise InputError(
-            f"no comparison links the groups {' and '.join(members)}{game}; add votes between "
-            "them or analyse each group as a game of its own."
-        )
+    members = (
+        ", ".join(_name(int(i), names) for i in np.flatnonzero(group == g)) for g in range(n)
+    )
+    return " and ".join(f"{{{one}}}" for one in members)
 
 
 def _name(i: int, names: tuple[str, ...] | None) -> str:
