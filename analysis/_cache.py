@@ -1,85 +1,73 @@
-"""Results kept under a key made of content: sources, constraints, seeds; never file times."""
+"""Results kept under a key made of what they were computed from; no file time is compared."""
 
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).parents[1]
 """The checkout."""
 
+CACHE = ROOT / ".cache"
 
-def source_key(paths: Iterable[str | Path], *extra: Any) -> str:
-    """Key of everything a result depends on.
+
+def source_key(folders: Iterable[str], *extra: Any) -> str:
+    """Digest of everything a result depends on: sources, pinned environment, and `extra`.
 
     Parameters
     ----------
-    paths
-        Files and folders relative to the checkout (or absolute); of a folder every file counts,
-        by its name and content, except caches.
-    *extra
-        Further dependencies, by their ``repr``: seeds, sizes, options.
-
-    Returns
-    -------
-    str
-        32 hexadecimal digits.
-
-    Raises
-    ------
-    FileNotFoundError
-        If a path does not exist.
+    folders
+        Folders of the checkout; every file in them counts, compiled ones excepted.
+    extra
+        What else the result depends on, such as a seed; values with a faithful ``repr``.
     """
     digest = hashlib.sha256(repr(extra).encode())
-    for path in paths:
-        top = ROOT / path
-        for file in _files(top):
-            content = file.read_bytes()
-            digest.update(f"{path} {file.relative_to(top)} {len(content)}\n".encode() + content)
-    return digest.hexdigest()[:32]
+    files = [ROOT / "constraints.txt"]
+    for folder in folders:
+        files += sorted(
+            path
+            for path in (ROOT / folder).rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        )
+    for path in files:
+        digest.update(f"\0{path.relative_to(ROOT)}\0".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
-def read_record(path: Path, key: str) -> dict[str, Any] | None:
-    """The JSON record at a path if it was stored under this key, else None."""
+def cached(
+    name: str,
+    key: str,
+    compute: Callable[[], Any],
+    keep: Callable[[Any], bool] = lambda value: True,
+) -> Any:
+    """The value stored under this name if its key is this one, else computed and stored.
+
+    Parameters
+    ----------
+    name
+        File below ``.cache``, e.g. ``"claims/IPO-1"``; the value is stored as JSON.
+    key
+        From `source_key`.
+    compute
+        Gives the value, anything JSON can hold.
+    keep
+        Whether a computed value is worth storing.
+    """
+    path = CACHE / f"{name}.json"
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
-        return None
-    return record if isinstance(record, dict) and record.get("key") == key else None
-
-
-def write_record(path: Path, key: str, record: dict[str, Any]) -> dict[str, Any]:
-    """Store a JSON record under a key, whole or not at all."""
-    record = {**record, "key": key}
-    write_atomically(path, lambda file: file.write_text(json.dumps(record, indent=1), "utf-8"))
-    return record
-
-
-def cached(path: Path, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """The record stored at a path under this key, computed and stored if there is none."""
-    found = read_record(path, key)
-    return found if found is not None else write_record(path, key, compute())
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place in one move."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)  # mkstemp makes private files
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _files(top: Path) -> list[Path]:
-    if not top.is_dir():
-        return [top]
-    found = (f for f in top.rglob("*") if f.is_file() and "__pycache__" not in f.parts)
-    return sorted(found, key=lambda file: file.relative_to(top).as_posix())
+        entry = json.loads(path.read_text())
+        if entry["key"] == key:
+            return entry["value"]
+    except (OSError, ValueError, KeyError, TypeError):
+        pass  # nothing there, or not ours: compute it
+    value = compute()
+    if keep(value):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # Written beside and renamed, so that a killed process leaves no half file.
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        part.write_text(json.dumps({"key": key, "value": value}, allow_nan=False))
+        part.replace(path)
+    return value

@@ -1,0 +1,1 @@
+"""How Sampling Shapes LLM Alignment: From One-Shot Optima to Iterative Dynamics (2602.12180)."""
