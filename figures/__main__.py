@@ -49,12 +49,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _jobs(options: Options) -> list[tuple[Job, dict | None]]:
-    """Every job with its stored record, if there is one."""
-    arguments = (options.seed, options.full)
-    return [
-        (Job("figure", name, make, (name, *arguments)), stored(name, *arguments))
+    """Every job with its stored record, if there is one; the long ones, figures, go first."""
+    seed, full = options.seed, options.full
+    jobs = [
+        (Job("figure", name, make, (name, seed, full)), stored(name, seed, full))
         for name in options.names or ORDER
     ]
+    if options.report:
+        from figures import _claims
+
+        jobs += [
+            (Job("claim", id, _claims.check, (id, seed)), _claims.stored(id, seed))
+            for id in _claims.ids()
+        ]
+    return jobs
 
 
 def _outcomes(jobs: list[tuple[Job, dict | None]]) -> list[Outcome]:

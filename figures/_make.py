@@ -3,23 +3,25 @@
 import importlib
 import json
 import time
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from analysis._cache import read_record, source_key, write_atomically, write_record
+from analysis._cache import source_key
 from figures import FOLDER, OUTPUT
+from figures._files import read_record, write_atomically, write_record
 
-FORMATS = ("svg", "png")
+FORMATS = {"svg": {"Date": None}, "png": {}}
+"""Kinds of image, with metadata that does not change from one drawing to the next."""
 SHORT = 12
 """Arrays up to this size are also written out in the record, where a person can read them."""
 
 
 def key_of(name: str, seed: int, full: bool) -> str:
     """Key of a figure: the package, the figure's own file, the shared ones, constraints, seed."""
-    shared = sorted(f"figures/{file.name}" for file in FOLDER.glob("_*.py"))
-    sources = ["prefdyn", f"figures/plot_{name}.py", *shared, "constraints.txt"]
-    return source_key(sources, seed, full)
+    own = [FOLDER / f"plot_{name}.py", *sorted(FOLDER.glob("_*.py"))]
+    return source_key(["prefdyn"], seed, full, [(f.name, f.read_text("utf-8")) for f in own])
 
 
 def stored(name: str, seed: int, full: bool, folder: Path = OUTPUT) -> dict[str, Any] | None:
@@ -51,12 +53,9 @@ def make(name: str, seed: int, full: bool, folder: Path = OUTPUT) -> dict[str, A
         data = {label: archive[label] for label in archive.files}
     with style():
         drawing = module.draw(data)
-        for suffix in FORMATS:
-            metadata = {"Date": None} if suffix == "svg" else None
-            write_atomically(
-                folder / f"{name}.{suffix}",
-                lambda file, m=metadata: drawing.savefig(file, metadata=m),
-            )
+        for suffix, metadata in FORMATS.items():
+            save = partial(drawing.savefig, metadata=metadata)
+            write_atomically(folder / f"{name}.{suffix}", save)
     record = {
         **describe(module, data),
         "name": name,
