@@ -124,7 +124,7 @@ def orbit(
         if (t + 1) % save == 0 or t + 1 == rounds:
             saved.append(now)
             numbers.append(t + 1)
-        if not rule.stochastic and _settled(before, now, tolerance):
+        if tolerance > 0 and not rule.stochastic and _settled(before, now, tolerance):
             reason = (
                 f"settled after {t + 1} rounds: the last one moved no log-probability by more than "
                 f"{tolerance:g} (relative to its size)"
