@@ -20,7 +20,7 @@ and put its name where it belongs in `ORDER`.
 
 from pathlib import Path
 
-ORDER: tuple[str, ...] = ()
+ORDER = ("policy_paths",)
 """Names of the figures in the order of the report."""
 
 FOLDER = Path(__file__).resolve().parent
