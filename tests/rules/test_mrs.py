@@ -1,4 +1,4 @@
-"""MRS rules: the loss core against the closed forms, back ends, Jacobians, kernels, broadcasting."""
+"""MRS rules: loss core against closed forms, back ends, Jacobians, kernels, broadcasting."""
 
 import numpy as np
 import pytest

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from prefdyn import MRSIPO, games
 from prefdyn.policies import centre, kl, log_softmax
-from prefdyn.testing import policies, recipes, rules
 from prefdyn.testing import games as any_game
+from prefdyn.testing import policies, recipes, rules
 
 
 @given(game=any_game(), data=st.data())
