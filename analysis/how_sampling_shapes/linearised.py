@@ -1,0 +1,405 @@
+"""Multipliers at the fixed point, their closed forms, and stability along beta.
+
+MRS-4, MRS-6 and MRS-14.
+"""
+
+from functools import cache
+from itertools import pairwise
+
+import numpy as np
+
+from analysis import Check
+from analysis._draws import game, interior, log_uniform, responses
+from analysis.how_sampling_shapes._recipes import (
+    Recipe,
+    finite_differences,
+    growth_rates,
+    recipe,
+    rotations,
+    rps,
+    spectral_norm,
+    symbolic_map,
+)
+from prefdyn import MRSIPO, PreferenceMatrix, critical, fixed_point, games, stability
+from prefdyn.policies import softmax
+
+# ---------------------------------------------------------------------------------------- MRS-4
+
+
+@cache
+def derived_jacobian():
+    """Jacobian of the map of three responses, differentiated by sympy."""
+    import sympy
+
+    m = symbolic_map()
+    return sympy.lambdify((m.theta, m.A, m.beta, m.alpha, m.lam), m.jacobian)
+
+
+@cache
+def derived_multipliers():
+    """Eigenvalues of the Jacobian on logit differences: roots of ``x^2 - trace x + det``."""
+    import sympy
+
+    m = symbolic_map()
+    half = m.trace / 2
+    root = sympy.sqrt(sympy.factor(half**2 - m.determinant))  # factored, or s near 0 cancels
+    pair = [half + root, half - root]
+    return sympy.lambdify((m.policy[:2], m.A, m.beta, m.alpha, m.lam), pair)
+
+
+class JacobianDerived(Check):
+    """The symbolic derivative of the map against the rule's closed-form Jacobian."""
+
+    claim = "MRS-4"
+    part = "Jacobian of the map, differentiated symbolically (K = 3), at random logits"
+    instances = 100
+
+    def draw(self, rng):
+        r = recipe(rng, 3, 1)
+        return r._replace(beta=r.beta[0], alpha=r.alpha[0], lam=r.lam[0]), rng.normal(size=3)
+
+    def predict(self, instance):
+        r, theta = instance
+        A = r.game.skew[0][np.triu_indices(3, 1)]
+        return derived_jacobian()(theta, A, r.beta, r.alpha, r.lam)
+
+    def observe(self, instance):
+        r, theta = instance
+        return r.rule().jacobian(theta[None]).matrix[0]
+
+
+class MultipliersDerived(Check):
+    """The symbolic eigenvalues against those that the stability solver computes."""
+
+    claim = "MRS-4"
+    part = "multipliers from the symbolic trace and determinant (K = 3)"
+    instances = 100
+
+    def draw(self, rng):
+        return Recipe(
+            game(rng, 3),
+            log_uniform(rng, 0.05, 3),
+            rng.uniform(0, 0.95),
+            rng.uniform(0, 1),
+            interior(rng, 3),
+            interior(rng, 3),
+        )
+
+    def predict(self, instance):
+        r = instance
+        A = r.game.skew[np.triu_indices(3, 1)]
+        policy = fixed_point(r.rule()).policy
+        values = derived_multipliers()(policy[:2].astype(complex), A, r.beta, r.alpha, r.lam)
+        return as_reals(np.array(values))
+
+    def observe(self, instance):
+        return as_reals(stability(instance.rule()).multipliers)
+
+
+class RadiusByFiniteDifferences(Check):
+    """The closed form of the radius against finite differences of the round itself."""
+
+    claim = "MRS-4"
+    part = "hypot(alpha, lam s/beta) against finite differences of the centred map"
+    tolerance = 1e-6
+    instances = 20
+    batch = 10
+
+    def draw(self, rng):
+        return recipe(rng, responses(rng), self.batch)
+
+    def predict(self, instance):
+        r = instance
+        s = rotations(r.game.skew, fixed_point(r.rule()).policy)[..., 0]
+        return np.hypot(r.alpha, r.lam * s / r.beta)
+
+    def observe(self, instance):
+        rule = instance.rule()
+        jacobian = finite_differences(rule, fixed_point(rule).state)
+        return np.abs(np.linalg.eigvals(jacobian)).max(-1)
+
+
+class AllMultipliers(RadiusByFiniteDifferences):
+    """Every multiplier, not the leading one only: real parts alpha, imaginary parts in pairs."""
+
+    claim = "MRS-4"
+    part = "all multipliers are alpha +- i (lam/beta) s_k"
+    tolerance = 1e-9
+
+    def predict(self, instance):
+        r = instance
+        s = rotations(r.game.skew, fixed_point(r.rule()).policy)[..., :-1]
+        imaginary = (r.lam / r.beta)[:, None] * s * np.resize([1, -1], s.shape[-1])
+        return np.stack([np.broadcast_to(r.alpha[:, None], s.shape), np.sort(imaginary)], -1)
+
+    def observe(self, instance):
+        return as_reals(stability(instance.rule()).multipliers)
+
+
+class RotationBound(Check):
+    """s at random policies against half the norm of A."""
+
+    claim = "MRS-4"
+    part = "s <= ||A||/2 at every policy"
+    comparison = "at_most"
+    instances = 40
+    batch = 100
+
+    def draw(self, rng):
+        K = responses(rng)
+        return game(rng, K, self.batch), softmax(3 * rng.normal(size=(self.batch, K)))
+
+    def predict(self, instance):
+        return spectral_norm(instance[0].skew) / 2
+
+    def observe(self, instance):
+        return rotations(instance[0].skew, instance[1])[:, 0]
+
+
+def as_reals(multipliers: np.ndarray) -> np.ndarray:
+    """Real and imaginary parts (..., m, 2) in the order of the imaginary parts."""
+    order = np.argsort(multipliers.imag, axis=-1)
+    ordered = np.take_along_axis(multipliers, order, axis=-1)
+    return np.stack([ordered.real, ordered.imag], axis=-1)
+
+
+# ---------------------------------------------------------------------------------------- MRS-6
+
+
+@cache
+def derived_rotation():
+    """Rotation strength s of three responses from ``det = alpha^2 + (lam s/beta)^2``."""
+    import sympy
+
+    m = symbolic_map()
+    squared = sympy.factor((m.determinant - m.alpha**2) * (m.beta / m.lam) ** 2)
+    return sympy.lambdify((m.policy[:2], m.A), sympy.sqrt(squared))
+
+
+class RotationOfThree(Check):
+    """The curl formula, and its derivation, against the matrix."""
+
+    claim = "MRS-6"
+    part = "K = 3: the symbolic s and sqrt(pi_1 pi_2 pi_3) |A_12 + A_23 + A_31| at any pi"
+    tolerance = 1e-10
+    instances = 200
+
+    def draw(self, rng):
+        return game(rng, 3), softmax(3 * rng.normal(size=3))
+
+    def predict(self, instance):
+        A, policy = instance[0].skew, instance[1]
+        formula = np.sqrt(policy.prod()) * abs(A[0, 1] + A[1, 2] + A[2, 0])
+        return np.array([formula, derived_rotation()(policy[:2], A[np.triu_indices(3, 1)])])
+
+    def observe(self, instance):
+        return np.full(2, rotations(instance[0].skew, instance[1])[0])
+
+
+class RotationOfBalanced(Check):
+    """Games in which every response wins as much as it loses."""
+
+    claim = "MRS-6"
+    part = "rows of A sum to 0, all else uniform: pi* uniform, s = ||A||/K"
+    tolerance = 1e-10
+    instances = 20
+    batch = 10
+
+    def draw(self, rng):
+        K = responses(rng)
+        centring = np.eye(K) - 1 / K
+        A = centring @ game(rng, K, self.batch).skew @ centring
+        A *= 0.5 / np.abs(A).max()
+        beta, alpha = log_uniform(rng, 0.05, 3, self.batch), rng.uniform(0, 0.95, self.batch)
+        return Recipe(PreferenceMatrix(0.5 + A), beta, alpha, rng.uniform(0.1, 1, self.batch))
+
+    def predict(self, instance):
+        r = instance
+        s = spectral_norm(r.game.skew) / r.game.K
+        uniform = np.full((self.batch, r.game.K), 1 / r.game.K)
+        return np.column_stack([uniform, np.hypot(r.alpha, r.lam * s / r.beta)])
+
+    def observe(self, instance):
+        found = stability(instance.rule())
+        return np.column_stack([found.point.policy, found.spectral_radius])
+
+
+class RotationOfRPS(Check):
+    """Rock-paper-scissors at uniform."""
+
+    claim = "MRS-6"
+    part = "rps(a): s = a/sqrt 3, so that the radius is hypot(alpha, lam a/(sqrt 3 beta))"
+    tolerance = 1e-10
+    batch = 50
+    instances = 4
+
+    def draw(self, rng):
+        return (
+            rng.uniform(0, 0.5, self.batch),
+            log_uniform(rng, 0.05, 3, self.batch),
+            rng.uniform(0, 0.95, self.batch),
+            rng.uniform(0, 1, self.batch),
+        )
+
+    def predict(self, instance):
+        a, beta, alpha, lam = instance
+        return np.hypot(alpha, lam * a / np.sqrt(3) / beta)
+
+    def observe(self, instance):
+        return stability(rps(*instance)).spectral_radius
+
+
+class NoRotationOfAdditive(Check):
+    """Additive preferences: the matrix at any policy, and the multipliers at the fixed point."""
+
+    claim = "MRS-6"
+    part = "additive preferences: s = 0 at any pi, every multiplier is alpha"
+    tolerance = 1e-10
+    instances = 20
+    batch = 10
+
+    def draw(self, rng):
+        K = responses(rng)
+        v = rng.uniform(0, 0.5, (self.batch, K))
+        A = v[:, :, None] - v[:, None, :]
+        r = recipe(rng, K, self.batch)._replace(game=PreferenceMatrix(0.5 + A))
+        return r, softmax(3 * rng.normal(size=(self.batch, K)))
+
+    def predict(self, instance):
+        r, _ = instance
+        real = np.broadcast_to(r.alpha[:, None], (self.batch, r.game.K - 1))
+        return np.column_stack([np.zeros(self.batch), real, 0 * real])
+
+    def observe(self, instance):
+        r, policy = instance
+        multipliers = stability(r.rule()).multipliers
+        s = rotations(r.game.skew, policy)[:, 0]
+        return np.column_stack([s, multipliers.real, multipliers.imag])
+
+
+# --------------------------------------------------------------------------------------- MRS-14
+
+CYCLE, ALPHA = 0.482, 0.5
+"""Strength of the cycle under the Condorcet winner, and alpha, of MRS-14's examples."""
+
+
+@cache
+def derived_window():
+    """Squared radius along beta of a Condorcet winner of margin m over an rps cycle, by sympy.
+
+    With q the probability of each member of the cycle and 1 - 3q the winner's, the logit
+    equilibrium is one equation, and the map differentiated there has its rotating pair in the plane
+    of the cycle.
+    """
+    import sympy
+
+    m, a, beta, alpha, q = sympy.symbols("m a beta alpha q", positive=True)
+    pi = sympy.Matrix([1 - 3 * q, q, q, q])
+    A = sympy.Matrix([[0, m, m, m], [-m, 0, a, -a], [-m, -a, 0, a], [-m, a, -a, 0]])
+    drive = A * pi
+    odds = sympy.exp((drive[0] - drive[1]) / ((1 - alpha) * beta))
+    (share,) = sympy.solve(sympy.Eq((1 - 3 * q), q * sympy.simplify(odds)), q)
+    jacobian = alpha * sympy.eye(4) + A * (sympy.diag(*pi) - pi * pi.T) / beta
+    turn = sympy.exp(2 * sympy.pi * sympy.I / 3)
+    wave = sympy.Matrix([0, 1, turn, turn**2])  # an eigenvector, by the cycle's symmetry
+    multiplier = sympy.simplify((jacobian * wave)[1])
+    radius = sympy.simplify(sympy.re(multiplier) ** 2 + sympy.im(multiplier) ** 2)
+    return sympy.lambdify((m, a, beta, alpha), radius.subs(q, share))
+
+
+def unstable_windows(m: float) -> list[float]:
+    """Ends of the unstable intervals of beta in (1e-3, 1), from the derived radius."""
+    from scipy.optimize import brentq
+
+    def excess(beta):
+        return derived_window()(m, CYCLE, beta, ALPHA) - 1
+
+    grid = np.geomspace(2e-3, 1, 2000)
+    signs = [excess(beta) > 0 for beta in grid]
+    return [
+        brentq(excess, low, high, xtol=1e-15)
+        for (low, high), (one, other) in zip(pairwise(grid), pairwise(signs), strict=True)
+        if one != other
+    ]
+
+
+class UnstableWindow(Check):
+    """Ends of the window: roots of the derived radius against the shipped search."""
+
+    claim = "MRS-14"
+    part = "ends of the unstable window of beta, m = .02, .05, .08, .095; none at m = .1"
+    cases = (0.02, 0.05, 0.08, 0.095, 0.1)
+
+    def predict(self, instance):
+        ends = unstable_windows(instance)
+        return np.array([len(ends), *ends])
+
+    def observe(self, instance):
+        found = critical(window_rule(instance, 1.0), "beta", range=(2e-3, 1))
+        ends = sorted({end for interval in found.intervals for end in interval} - {*found.range})
+        return np.array([len(ends), *ends])
+
+
+class WindowAsStated(Check):
+    """The printed numbers."""
+
+    claim = "MRS-14"
+    part = "the window of m = .02 is [.00850, .2301], that of m = .05 [.02949, .2089]"
+    comparison = "relative"
+    tolerance = 1e-3
+    cases = ((0.02, (0.0085, 0.2301)), (0.05, (0.02949, 0.2089)))
+
+    def predict(self, instance):
+        return np.array(instance[1])
+
+    def observe(self, instance):
+        (_, low), (high, _) = critical(window_rule(instance[0], 1.0), "beta").intervals
+        return np.array([low, high])
+
+
+class WindowCloses(Check):
+    """Largest radius over beta on both sides of the closing."""
+
+    claim = "MRS-14"
+    part = "largest spectral radius over beta: 1.016 at m = .095, .977 at m = .1"
+    tolerance = 1e-3
+    cases = ((0.095, 1.016), (0.1, 0.977))
+
+    def predict(self, instance):
+        return instance[1]
+
+    def observe(self, instance):
+        betas = np.geomspace(0.05, 0.3, 400)
+        return np.max(stability(window_rule(instance[0], betas)).spectral_radius)
+
+
+class WindowSimulated(Check):
+    """Growth of a small perturbation 1 % inside and outside both ends of the window."""
+
+    claim = "MRS-14"
+    part = "1 % inside (outside) each end a perturbation grows (decays) at the derived rate"
+    comparison = "relative"
+    tolerance = 5e-3
+    cases = ((0.02, (0.99, 1.01)), (0.05, (0.99, 1.01)))
+
+    def predict(self, instance):
+        m, _ = instance
+        return np.array(
+            [np.log(derived_window()(m, CYCLE, b, ALPHA)) / 2 for b in self.betas(instance)]
+        )
+
+    def observe(self, instance):
+        rule = window_rule(instance[0], self.betas(instance))
+        return growth_rates(rule, rounds=100, size=1e-6)
+
+    @staticmethod
+    def betas(instance):
+        m, sides = instance
+        return np.array([end * side for end in unstable_windows(m) for side in sides])
+
+
+def window_rule(m: float, beta) -> MRSIPO:
+    """MRS-IPO on the game of MRS-14."""
+    shape = np.shape(beta)
+    game = games.condorcet_over_cycle(np.full(shape, m), np.full(shape, CYCLE))
+    return MRSIPO(game, beta, ALPHA, 1.0)
