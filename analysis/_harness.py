@@ -89,9 +89,12 @@ def checks(id: str) -> list[Check]:
 
 def verdict_of(results: Sequence[CheckResult]) -> Verdict:
     """A claim fails with any of its checks and holds if all that assert something hold."""
-    verdicts = {result["verdict"] for result in results}
+    found = {result["verdict"] for result in results}
     order: tuple[Verdict, ...] = ("fails", "holds", "reported")
-    return next((verdict for verdict in order if verdict in verdicts), "not_run")
+    for verdict in order:
+        if verdict in found:
+            return verdict
+    return "not_run"
 
 
 def assemble(id: str, results: list[CheckResult]) -> ClaimResult:
