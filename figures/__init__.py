@@ -20,7 +20,10 @@ and put its name where it belongs in `ORDER`.
 
 from pathlib import Path
 
-ORDER = ("policy_paths",)
+ORDER = (
+    "policy_paths",
+    "stability_region",
+)
 """Names of the figures in the order of the report."""
 
 FOLDER = Path(__file__).resolve().parent
