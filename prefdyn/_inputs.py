@@ -34,7 +34,7 @@ def distribution(values, K: int, what: str, *, interior: bool = False) -> np.nda
     if bad.any():
         where = tuple(int(i) for i in np.argwhere(bad)[0])
         raise InputError(
-            f"{what}{list(where)} is {array[where]:g}, not a probability: entries must lie in [0, 1]."
+            f"{what}{list(where)} is {array[where]:g}: probabilities must lie in [0, 1]."
         )
     totals = array.sum(axis=-1)
     if np.any(np.abs(totals - 1) > 1e-9):

@@ -35,7 +35,9 @@ def after_burn_in(policies: np.ndarray, burn_in: float) -> np.ndarray:
         If fewer than 10 rounds remain.
     """
     if not 0 <= burn_in < 1:
-        raise InputError(f"burn_in is {burn_in:g}: it is a share of the run and must lie in [0, 1).")
+        raise InputError(
+            f"burn_in is {burn_in:g}: it is a share of the run and must lie in [0, 1)."
+        )
     policies = np.asarray(policies, dtype=float)
     tail = policies[int(burn_in * len(policies)) :]
     if len(tail) < MIN_ROUNDS:

@@ -1,8 +1,8 @@
 """The few functions objectives are written in, once for numpy, torch and sympy.
 
 Values, first and second derivatives must be right at 0 (where every run starts: policy equals
-reference) and in the tails.  That rules out several familiar forms: ``torch.nn.functional.softplus``
-returns its argument beyond 20, ``torch.logaddexp`` has a NaN second derivative at -1e4, and
+reference) and in the tails.  That rules out several familiar forms: torch's ``softplus`` returns
+its argument beyond 20, ``torch.logaddexp`` has a NaN second derivative at -1e4, and
 ``min(x, 0) - log1p(exp(-|x|))`` has second derivative 0 instead of -1/4 at 0.
 """
 

@@ -13,7 +13,7 @@ Array = Any
 
 
 def log_softmax(theta: Array) -> Array:
-    """Log-probabilities ``theta - log sum exp theta`` of logits (..., K), shifted by the maximum."""
+    """Log-probabilities ``theta - log sum exp theta`` of logits (..., K)."""
     xp = array_namespace(theta)
     shifted = theta - xp.max(theta, axis=-1, keepdims=True)
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=-1, keepdims=True))
@@ -33,7 +33,7 @@ def centre(theta: Array) -> Array:
 
 
 def softmax_jacobian(policy: Array) -> Array:
-    """Softmax Jacobian ``J(pi) = diag(pi) - pi pi^T`` of probabilities (..., K), shape (..., K, K)."""
+    """Softmax Jacobian ``J(pi) = diag(pi) - pi pi^T`` (..., K, K) of probabilities (..., K)."""
     xp = array_namespace(policy)
     identity = xp.eye(policy.shape[-1], dtype=policy.dtype)
     return policy[..., :, None] * (identity - policy[..., None, :])

@@ -1,5 +1,6 @@
 """Update rules, one per file: this round's policy in, the next round's out."""
 
+from prefdyn.rules._certificates import Certificate
 from prefdyn.rules._mixed_reference_sampling import DrivenRule, MixedReferenceSampling
 from prefdyn.rules._rule import Jacobian, LogitRule, Rule
 from prefdyn.rules._wrapper import Wrapper, get_parameter, set_parameter
@@ -14,6 +15,7 @@ __all__ = [
     "MRS",
     "MRSDPO",
     "MRSIPO",
+    "Certificate",
     "DrivenRule",
     "FiniteSample",
     "Inexact",

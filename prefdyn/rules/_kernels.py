@@ -122,7 +122,7 @@ def _run(P, which, beta, alpha, lam, log_ref, mu0, theta, mean, deviations, roun
                 x[i] = new[i]
                 pi[i] = np.exp(new[i] - top)
                 total += pi[i]
-            # A stopped orbit stays where it is: its remaining rounds enter the moments as one block.
+            # A stopped orbit stays: its remaining rounds enter the moments as one block.
             block = rounds - t if stopped else 1
             for i in range(K):
                 delta = pi[i] / total - mean[b, i]
@@ -181,7 +181,7 @@ def _newton_system(P, mu, scores, system, residual):
 
 @numba.njit(cache=True)
 def _solve(system, b):
-    """Gaussian elimination with partial pivoting, in place: for K of a few it beats a LAPACK call."""
+    """Gaussian elimination with partial pivoting, in place; for small K it beats LAPACK."""
     K = len(b)
     for c in range(K):
         pivot = c

@@ -12,6 +12,7 @@ from prefdyn._errors import InputError
 from prefdyn._inputs import distribution, log_distribution, positive, share
 from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.policies.softmax import log_softmax, softmax, softmax_jacobian
+from prefdyn.rules._certificates import Certificate, collapse
 from prefdyn.rules._rule import Jacobian, LogitRule, like
 
 Array = Any
@@ -157,8 +158,20 @@ class DrivenRule(MixedReferenceSampling):
         """Log-odds (..., K) that the sampler mu (..., K) induces at beta = 1, up to a constant."""
 
     @abstractmethod
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Proved conditions for this recipe."""
+
+    @abstractmethod
     def drive_jacobian(self, mu: np.ndarray) -> np.ndarray:
         """Derivative (..., K, K) of `drive`, up to a constant per column."""
+
+    def collapse_bound(self, gain: float) -> tuple[Certificate, ...]:
+        """The collapse bound as a tuple of one, or of none where it does not apply."""
+        if self.batch_shape:
+            return ()
+        beta, alpha = float(np.asarray(self.beta)), float(np.asarray(self.alpha))
+        bound = collapse(self.game, beta, alpha, self.log_ref, gain)
+        return () if bound is None else (bound,)
 
     def update(self, theta: Array) -> Array:
         """Logits of the next round."""
@@ -167,7 +180,9 @@ class DrivenRule(MixedReferenceSampling):
 
     def jacobian(self, state: Array) -> Jacobian:
         """Closed form, up to the neutral direction."""
-        alpha, beta, lam = (np.asarray(x)[..., None, None] for x in (self.alpha, self.beta, self.lam))
+        alpha, beta, lam = (
+            np.asarray(x)[..., None, None] for x in (self.alpha, self.beta, self.lam)
+        )
         through_policy = self.drive_jacobian(self.sampler(state)) @ softmax_jacobian(softmax(state))
         return Jacobian(alpha * np.eye(self.K) + lam / beta * through_policy, "closed form")
 
@@ -177,5 +192,3 @@ def matvec(matrix: Array, vector: Array) -> Array:
     if matrix.ndim == 2:
         return vector @ matrix.T
     return (matrix @ vector[..., None])[..., 0]
-
-

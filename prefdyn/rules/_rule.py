@@ -68,6 +68,11 @@ class Rule(ABC):
         """Common shape of the rule's own parameters; () for a single recipe."""
         return ()
 
+    @property
+    def skeleton(self) -> "Rule":
+        """The deterministic rule that stability analysis looks at; the rule itself unless noisy."""
+        return self
+
     def jacobian(self, state: Array) -> Jacobian:
         """Derivative of `step` at a state, (..., n, n), rows = outputs.
 
@@ -151,7 +156,9 @@ def _autodiff(function, state: np.ndarray) -> np.ndarray:
 
     x = torch.tensor(state, requires_grad=True)
     y = function(x)
-    rows = [torch.autograd.grad(y[..., k].sum(), x, retain_graph=True)[0] for k in range(y.shape[-1])]
+    rows = [
+        torch.autograd.grad(y[..., k].sum(), x, retain_graph=True)[0] for k in range(y.shape[-1])
+    ]
     return torch.stack(rows, dim=-2).numpy()
 
 
@@ -173,7 +180,9 @@ def _feed(digest, value) -> None:
     elif dataclasses.is_dataclass(value) or isinstance(value, Rule):
         digest.update(f"{type(value).__module__}.{type(value).__qualname__}".encode())
         if dataclasses.is_dataclass(value):
-            items = [(field.name, getattr(value, field.name)) for field in dataclasses.fields(value)]
+            items = [
+                (field.name, getattr(value, field.name)) for field in dataclasses.fields(value)
+            ]
         else:
             items = sorted(vars(value).items())
         for name, item in items:

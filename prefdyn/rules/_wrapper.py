@@ -37,6 +37,12 @@ class Wrapper(Rule):
         return self.rule.batch_shape
 
     @property
+    def skeleton(self) -> Rule:
+        """The wrapper around the wrapped rule's deterministic skeleton."""
+        inner = self.rule.skeleton
+        return self if inner is self.rule else self.replace(rule=inner)
+
+    @property
     def neutral(self) -> np.ndarray:
         """As the wrapped rule."""
         return self.rule.neutral
@@ -55,7 +61,7 @@ class Wrapper(Rule):
 
 
 def get_parameter(rule: Any, path: str) -> Any:
-    """Value of a parameter by name: ``"beta"``, ``"objective.beta"``; wrappers are looked through."""
+    """Value of a parameter by path (``"beta"``, ``"objective.beta"``), looking through wrappers."""
     owner, name = _owner(rule, path)
     return getattr(owner, name)
 

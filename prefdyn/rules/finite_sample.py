@@ -18,8 +18,8 @@ Array = Any
 class FiniteSample(Wrapper):
     """Every round re-estimates the game from `votes` Bernoulli votes on each pair (MRS-17).
 
-    Orbits of a batch draw their votes independently.  The Jacobian is that of the wrapped rule,
-    i.e. of the limit of many votes, and says so.
+    Orbits of a batch draw their votes independently.  Stability analysis looks at the deterministic
+    skeleton, the wrapped rule: the limit of many votes.
 
     Parameters
     ----------
@@ -41,7 +41,9 @@ class FiniteSample(Wrapper):
     def __post_init__(self):
         self.votes = count(self.votes, "votes")
         if not isinstance(get_parameter(self.rule, "game"), PreferenceMatrix):
-            raise InputError(f"{type(self.rule).__name__} has no PreferenceMatrix to draw votes from.")
+            raise InputError(
+                f"{type(self.rule).__name__} has no PreferenceMatrix to draw votes from."
+            )
 
     @property
     def backends(self):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -60,7 +62,12 @@ class FiniteSample(Wrapper):
         noisy = set_parameter(self.rule, "game", PreferenceMatrix(estimate))
         return noisy.step(state, t, rng)
 
+    @property
+    def skeleton(self) -> Rule:
+        """The wrapped rule's: the limit of many votes."""
+        return self.rule.skeleton
+
     def jacobian(self, state: Array) -> Jacobian:
-        """Jacobian of the wrapped rule: the limit of many votes."""
+        """Jacobian of the wrapped rule, the limit of many votes."""
         inner = self.rule.jacobian(state)
         return Jacobian(inner.matrix, f"{inner.by}, limit of many votes")

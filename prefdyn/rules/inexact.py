@@ -8,6 +8,8 @@ from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import share
+from prefdyn.rules._certificates import Certificate
+from prefdyn.rules._mixed_reference_sampling import DrivenRule
 from prefdyn.rules._rule import Jacobian, Rule
 from prefdyn.rules._wrapper import Wrapper
 
@@ -35,7 +37,9 @@ class Inexact(Wrapper):
     def __post_init__(self):
         self.kappa = share(self.kappa, "kappa")
         if np.any(self.kappa == 0):
-            raise InputError("kappa is 0: a round that moves nothing has no dynamics; give kappa > 0.")
+            raise InputError(
+                "kappa is 0: a round that moves nothing has no dynamics; give kappa > 0."
+            )
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -47,6 +51,14 @@ class Inexact(Wrapper):
         state = self.rule.init_log(log_policy)
         shape = np.broadcast_shapes(self.batch_shape, state.shape[:-1])
         return np.broadcast_to(state, (*shape, state.shape[-1])).copy()
+
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Those of the exact rule with ``alpha_eff`` and ``beta_eff`` (RND-1), for driven rules."""
+        if not isinstance(self.rule, DrivenRule):
+            return ()
+        kappa = np.asarray(self.kappa)
+        alpha, beta = 1 - kappa * (1 - np.asarray(self.rule.alpha)), self.rule.beta / kappa
+        return self.rule.replace(alpha=alpha, beta=beta).certificates()
 
     def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:
         """A fraction kappa of the wrapped rule's step."""

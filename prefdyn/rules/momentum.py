@@ -15,7 +15,9 @@ Array = Any
 
 @dataclass(eq=False)
 class Momentum(Wrapper):
-    r"""Heavy ball around a logit rule: :math:`\theta_{t+1} = F(\theta_t) + m(\theta_t-\theta_{t-1})`.
+    r"""Heavy-ball momentum around a rule on logits.
+
+    .. math:: \theta_{t+1} = F(\theta_t) + m\,(\theta_t - \theta_{t-1})
 
     The state is ``(theta_t, theta_{t-1})``, 2K numbers; it starts at rest.  A multiplier x of the
     wrapped rule becomes the two roots of ``z^2 - (x + m) z + m = 0``.
@@ -33,9 +35,7 @@ class Momentum(Wrapper):
 
     def __post_init__(self):
         if not isinstance(self.rule, LogitRule):
-            raise InputError(
-                f"Momentum needs a rule on logits, not {type(self.rule).__name__}: wrap the inner rule."
-            )
+            raise InputError(f"Momentum needs a rule on logits, not {type(self.rule).__name__}.")
         if not 0 <= self.momentum < 1:
             raise InputError(f"momentum is {self.momentum:g}: it must lie in [0, 1).")
 
@@ -67,6 +67,8 @@ class Momentum(Wrapper):
         """``[[DF + m I, -m I], [I, 0]]``."""
         inner = self.rule.jacobian(state[..., : self.K])
         identity = np.broadcast_to(np.eye(self.K), inner.matrix.shape)
-        top = np.concatenate([inner.matrix + self.momentum * identity, -self.momentum * identity], -1)
+        top = np.concatenate(
+            [inner.matrix + self.momentum * identity, -self.momentum * identity], -1
+        )
         bottom = np.concatenate([identity, 0 * identity], -1)
         return Jacobian(np.concatenate([top, bottom], axis=-2), inner.by)

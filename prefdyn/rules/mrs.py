@@ -75,7 +75,10 @@ class MRS(MixedReferenceSampling):
             # The solver stays off the differentiated path: one more Newton step leaves the
             # solution where it is and carries its implicit derivative.
             last = self._system(solution, mu, reference, create_graph=True)
-            return solution - torch.linalg.solve(last.hessian.detach(), last.gradient[..., None])[..., 0]
+            return (
+                solution
+                - torch.linalg.solve(last.hessian.detach(), last.gradient[..., None])[..., 0]
+            )
         return self._solve(
             torch.as_tensor(self.sampler(theta)), torch.as_tensor(self.mixed_reference(theta))
         ).numpy()
@@ -101,7 +104,7 @@ class MRS(MixedReferenceSampling):
                 return theta
         raise NoOptimum(
             f"the population loss of {self._named()} has no minimum that Newton's method finds "
-            "here: some log-ratio may be unbounded (a preference of 0 or 1), or the loss not convex."
+            "here: a log-ratio may be unbounded (a preference of 0 or 1) or the loss not convex."
         )
 
     def _system(self, theta, mu, reference, *, create_graph: bool = False) -> "_System":
@@ -115,7 +118,9 @@ class MRS(MixedReferenceSampling):
 
         P = torch.tensor(self.game.P)
         log_policy = log_softmax(theta)
-        chosen, rejected = torch.broadcast_tensors(log_policy[..., :, None], log_policy[..., None, :])
+        chosen, rejected = torch.broadcast_tensors(
+            log_policy[..., :, None], log_policy[..., None, :]
+        )
         pair = Pair(
             chosen=chosen,
             rejected=rejected,

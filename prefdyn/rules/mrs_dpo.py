@@ -7,6 +7,7 @@ import numpy as np
 from array_api_compat import array_namespace
 
 from prefdyn._errors import NoOptimum
+from prefdyn.rules._certificates import Certificate
 from prefdyn.rules._mixed_reference_sampling import DrivenRule, matvec
 from prefdyn.rules._rule import like
 
@@ -49,18 +50,28 @@ class MRSDPO(DrivenRule):
         """Scores ``r(mu)`` (..., K) in nats, mean zero."""
         P = like(self.game.P, mu)
         if isinstance(mu, np.ndarray):
-            return bradley_terry_scores(P, mu)
+            return self._scores(mu)
         # The solver stays off the differentiated path: one Newton step from the solution leaves it
         # where it is and carries the implicit derivative.
         detached = mu.detach()
-        guess = like(bradley_terry_scores(self.game.P, detached.numpy()), mu)
+        guess = like(self._scores(detached.numpy()), mu)
         return guess + _newton_step(P, mu, guess)
 
     def drive_jacobian(self, mu: np.ndarray) -> np.ndarray:
         """``M^+ (P - sigmoid(r_i - r_j))``, M the weighted Laplacian of the fit (claim DPO-5)."""
-        scores = bradley_terry_scores(self.game.P, mu)
-        excess, slope = _fit(self.game.P, scores)
+        excess, slope = _fit(self.game.P, self._scores(mu))
         return np.linalg.solve(_laplacian(slope, mu), excess)
+
+    def _scores(self, mu: np.ndarray) -> np.ndarray:
+        """The fit for mu; the last one is kept: a step and its Jacobian ask for the same."""
+        last = self.__dict__.get("_last")
+        if last is None or not np.array_equal(last[0], mu):
+            self._last = last = (mu.copy(), bradley_terry_scores(self.game.P, mu))
+        return last[1]
+
+    def certificates(self) -> tuple[Certificate, ...]:
+        """The collapse bound of a single game (MRS-11, DPO-4); no global one is known."""
+        return self.collapse_bound(gain=4.0)
 
     def compiled(self, K: int) -> Any:
         """Kernel that advances many orbits; see `prefdyn.rules._kernels`."""

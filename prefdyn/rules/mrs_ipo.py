@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from prefdyn.rules import _certificates
+from prefdyn.rules._certificates import Certificate
 from prefdyn.rules._mixed_reference_sampling import DrivenRule, matvec
 from prefdyn.rules._rule import like
 
@@ -34,6 +36,16 @@ class MRSIPO(DrivenRule):
     def drive_jacobian(self, mu: np.ndarray) -> np.ndarray:
         """``A``."""
         return self.game.skew
+
+    def certificates(self) -> tuple[Certificate, ...]:
+        """Global convergence (MRS-2, MRS-9) and, for a single game, the collapse bound (MRS-11)."""
+        recipe = (np.asarray(self.beta), np.asarray(self.alpha), np.asarray(self.lam))
+        skew = self.game.skew
+        return (
+            _certificates.contraction(skew, *recipe),
+            _certificates.mirror_descent(skew, *recipe),
+            *self.collapse_bound(gain=1.0),
+        )
 
     def compiled(self, K: int) -> Any:
         """Kernel that advances many orbits; see `prefdyn.rules._kernels`."""

@@ -1,0 +1,180 @@
+"""From a game and a recipe to advice a person can act on."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from prefdyn._advice import _words
+from prefdyn._advice._recipe import recipe
+from prefdyn._errors import InputError
+from prefdyn._inputs import count
+from prefdyn._stability import (
+    LastIterate,
+    StabilityIntervals,
+    Verdict,
+    critical,
+    last_iterate,
+    verdict,
+)
+from prefdyn.games.matrix import PreferenceMatrix
+from prefdyn.policies.softmax import entropy
+from prefdyn.rules import Rule
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """What the votes leave open about stability.
+
+    Attributes
+    ----------
+    draws
+        Games drawn from the Beta posterior of the votes.
+    unstable
+        Posterior probability that any beta in the range is unstable.
+    beta
+        Median and central 90 % interval (5 %, 50 %, 95 %) of the largest unstable beta, given that
+        there is one; None if no draw has one.
+    """
+
+    draws: int
+    unstable: float
+    beta: tuple[float, float, float] | None
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What `advise` found.
+
+    Attributes
+    ----------
+    objective, beta, alpha, lam
+        The recipe; beta None if only thresholds were asked for.
+    verdict
+        The word on the recipe (see `prefdyn.verdict`), with its evidence; None without a beta and
+        at alpha = 1.
+    last_iterate
+        At alpha = 1: collapse or cycling instead of a verdict.
+    beta_intervals
+        All locally stable beta in the range; None at alpha = 1.
+    beta_safe
+        Smallest beta above which every beta in the range is locally stable; None if all are.
+    lam_safe
+        Largest on-policy share up to which every share is locally stable at this beta.
+    margin
+        ``beta / beta_safe``: above 1 on the stable side.
+    entropy
+        Entropy of the fixed point in nats.
+    posterior
+        For a game with votes.
+    sentences
+        All of it in words.
+    """
+
+    objective: str
+    beta: float | None
+    alpha: float
+    lam: float
+    verdict: Verdict | None = None
+    last_iterate: LastIterate | None = None
+    beta_intervals: StabilityIntervals | None = None
+    beta_safe: float | None = None
+    lam_safe: float | None = None
+    margin: float | None = None
+    entropy: float | None = None
+    posterior: Posterior | None = None
+    sentences: tuple[str, ...] = ()
+
+
+def advise(
+    game: PreferenceMatrix,
+    objective: str = "ipo",
+    *,
+    alpha: float,
+    lam: float,
+    beta: float | None = None,
+    reference: Any = None,
+    offline: Any = None,
+    range: tuple[float, float] | None = None,
+    far_starts: int = 64,
+    draws: int = 200,
+    seed: int = 0,
+) -> Advice:
+    """Say whether iterating this recipe on this game converges, oscillates or collapses.
+
+    Parameters
+    ----------
+    game
+        One game; for a collection use `survey`.
+    objective
+        ``"ipo"``, ``"dpo"`` or the id of another objective.
+    alpha, lam
+        Share of the current policy in the next reference and in the next sampler.
+    beta
+        Pull to the reference; without it only the thresholds are computed.
+    reference, offline
+        Fixed parts of reference and sampler; uniform by default.
+    range
+        Range of beta searched for instability, by default (0.001, 100).
+    far_starts
+        Starts far from the fixed point that must come home before a recipe passes.
+    draws
+        Games drawn from the posterior where the game has votes.
+    seed
+        Seed of far starts and draws.
+
+    Raises
+    ------
+    InputError
+        For a batch of games or a parameter outside its range.
+    NoOptimum
+        If the objective has no optimum on this game.
+
+    Examples
+    --------
+    >>> from prefdyn.games import rock_paper_scissors
+    >>> advise(rock_paper_scissors(0.4), alpha=0.5, lam=1.0, beta=0.15).verdict.word
+    'unstable'
+    """
+    if game.batch_shape:
+        raise InputError(f"game is a batch of shape {game.batch_shape}: use survey for many games.")
+    fixed = {"reference": reference, "offline": offline}
+    rule: Any = recipe(game, objective, 1.0 if beta is None else beta, alpha, lam, **fixed)
+    found: dict[str, Any] = {}
+    if alpha == 1:
+        if not hasattr(rule, "drive"):
+            raise InputError(f"alpha = 1 is analysed for ipo and dpo only, not for {objective}.")
+        if beta is not None:
+            found["last_iterate"] = last_iterate(rule)
+    else:
+        found.update(_thresholds(rule, beta, range))
+        if beta is not None:
+            found["verdict"] = judged = verdict(rule, far_starts, seed)
+            found["entropy"] = float(entropy(judged.stability.point.log_policy))
+        if game.counts is not None:
+            drawn = game.draw(count(draws, "draws"), np.random.default_rng(seed))
+            found["posterior"] = _posterior(recipe(drawn, objective, 1, alpha, lam, **fixed), range)
+    advice = Advice(objective, beta, alpha, lam, **found)
+    return replace(advice, sentences=tuple(_words.describe(game, advice)))
+
+
+def _thresholds(rule: Rule, beta: float | None, range: tuple[float, float] | None) -> dict:
+    intervals = critical(rule, "beta", range)
+    found = {"beta_intervals": intervals, "beta_safe": intervals.value}
+    if beta is None:
+        return found
+    smallest_unstable = critical(rule, "lam").value
+    found["lam_safe"] = 1.0 if smallest_unstable is None else smallest_unstable
+    if intervals.value is not None:
+        found["margin"] = beta / intervals.value
+    return found
+
+
+def _posterior(rule: Rule, range: tuple[float, float] | None) -> Posterior:
+    found = critical(rule, "beta", range, samples=80)
+    values = [intervals.value for intervals in found if intervals.value is not None]
+    band = None
+    if values:
+        low, median, high = np.quantile(values, (0.05, 0.5, 0.95))
+        band = (float(low), float(median), float(high))
+    return Posterior(len(found), len(values) / len(found), band)

@@ -1,0 +1,141 @@
+"""Local and global stability in one word, with the evidence behind it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from prefdyn._errors import InputError
+from prefdyn._inputs import count
+from prefdyn._simulate import ensemble
+from prefdyn._stability.certificates import certificates
+from prefdyn._stability.multipliers import Stability, stability
+from prefdyn.rules._certificates import Certificate
+from prefdyn.rules._rule import Rule
+
+ROUNDS = (500, 20_000)
+"""Fewest and most rounds that a far start is followed, per window."""
+ASTRAY = 1e-3
+"""Largest distance of a probability from the fixed point that counts as having come home."""
+
+
+@dataclass(frozen=True)
+class FarStarts:
+    """What became of starts far from the fixed point.
+
+    Attributes
+    ----------
+    number
+        Starts followed.
+    astray
+        How many of them stayed away: on another attractor, not merely slow.
+    slow
+        How many were still on their way home when the run ended.
+    distance
+        Largest root-mean-square distance of a probability from the fixed point among the astray.
+    rounds
+        Rounds each was followed.
+    """
+
+    number: int
+    astray: int
+    slow: int
+    distance: float
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One word on a recipe, and why.
+
+    Attributes
+    ----------
+    word
+        ``"certified"`` (a global certificate holds), ``"locally stable, not refuted by N far
+        starts"``, ``"bistable"`` (locally stable, but some far start stays away), ``"unstable"``.
+    stability, certificates, far_starts
+        The evidence; far starts are tried only where they can change the word.
+    """
+
+    word: str
+    stability: Stability
+    certificates: tuple[Certificate, ...]
+    far_starts: FarStarts | None
+
+
+def verdict(rule: Rule, far_starts: int = 64, seed: int = 0) -> Verdict:
+    """Whether a rule converges, from everywhere as far as one can tell.
+
+    Linear analysis alone never says "safe": MRS-DPO on strong preferences and, rarely, MRS-IPO
+    have a large cycle beside the stable fixed point (NS-4, NS-5).
+
+    Parameters
+    ----------
+    rule
+        A rule without batch.
+    far_starts
+        Starts tried where no global certificate holds: near every vertex, the rest at random.
+    seed
+        Seed of the random ones.
+
+    Raises
+    ------
+    NoOptimum
+        If there is no fixed point to be stable (alpha = 1).
+    """
+    rule = rule.skeleton
+    if rule.batch_shape:
+        raise InputError("a verdict is about one recipe on one game: pass a rule without batch.")
+    linear = stability(rule)
+    known = certificates(rule, linear)
+    if linear.spectral_radius >= 1:
+        return Verdict("unstable", linear, known, None)
+    if any(c.proves == "global" and c.holds for c in known):
+        return Verdict("certified", linear, known, None)
+    far = _follow_far_starts(rule, linear, count(far_starts, "far_starts"), seed)
+    word = f"locally stable, not refuted by {far.number} far starts"
+    return Verdict("bistable" if far.astray else word, linear, known, far)
+
+
+def far_policies(K: int, number: int, seed: int) -> np.ndarray:
+    """Log-probabilities (number, K): near each vertex first, then Dirichlet(1/2) draws."""
+    rng = np.random.default_rng(seed)
+    vertices = np.full((K, K), np.log(0.02 / (K - 1)))
+    np.fill_diagonal(vertices, np.log(0.98))
+    gamma = rng.gamma(0.5, size=(max(number - K, 0), K))
+    weights = np.log(np.maximum(gamma, 1e-12))  # a draw of 0 has no logarithm
+    drawn = weights - np.logaddexp.reduce(weights, axis=-1)[:, None]
+    return np.concatenate([vertices, drawn])[:number]
+
+
+def _follow_far_starts(rule: Rule, linear: Stability, number: int, seed: int) -> FarStarts:
+    """Two windows, each long enough for linear decay by e^-40 where the cap allows.
+
+    A start that is away in the second window is astray if it is no nearer there than in the first,
+    and merely slow otherwise.
+    """
+    decay = -np.log(max(linear.spectral_radius, 1e-300))
+    rounds = int(np.clip(40 / decay, *ROUNDS))
+    home = linear.point.policy
+    starts = far_policies(rule.K, number, seed)
+    distances = []
+    for _ in range(2):
+        run = ensemble(
+            rule,
+            log_starts=starts,
+            rounds=rounds,
+            burn_in=0.5,
+            reducers=("last_log_policy", "mean_policy", "cycle_strength"),
+        )
+        starts = run["last_log_policy"]
+        bias = ((run["mean_policy"] - home) ** 2).mean(axis=-1)
+        distances.append(np.sqrt(bias + run["cycle_strength"]))
+    first, second = distances
+    away = second > ASTRAY
+    astray = away & (second > 0.9 * first)
+    return FarStarts(
+        number,
+        int(astray.sum()),
+        int((away & ~astray).sum()),
+        float(second[astray].max(initial=0.0)),
+        2 * rounds,
+    )
