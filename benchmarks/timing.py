@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+from benchmarks import THREADS
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def interleaved(*functions: Callable[[], object], repeats: int = 7) -> list[floa
     return [median(times) for times in seconds]
 
 
-def environment(threads: dict[str, str]) -> dict:
+def environment() -> dict:
     """Date, machine, versions and thread counts: what a ratio has to be read with."""
     packages = ("prefdyn", "numpy", "scipy", "numba", "torch")
     return {
@@ -59,7 +59,7 @@ def environment(threads: dict[str, str]) -> dict:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
-        "threads": threads,
+        "threads": THREADS,
     }
 
 

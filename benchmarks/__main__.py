@@ -1,0 +1,5 @@
+"""`python -m benchmarks`: run the CPU comparisons, print them, and keep them in results/."""
+
+from benchmarks.cpu import main
+
+main()

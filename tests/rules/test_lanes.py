@@ -1,0 +1,85 @@
+"""The compiled kernels are the rules, orbit by orbit."""
+
+import numpy as np
+import pytest
+
+from prefdyn.games import PreferenceMatrix, cycle, random
+from prefdyn.rules import MRSDPO, MRSIPO, _lanes
+
+KERNELS = [(MRSIPO, _lanes.advance_ipo), (MRSDPO, _lanes.advance_dpo)]
+each_kernel = pytest.mark.parametrize(("Rule", "advance"), KERNELS, ids=["ipo", "dpo"])
+
+
+def stepped(rule, theta, rounds):
+    """Logits after `rounds` rounds of `rule.step`, and the policies on the way."""
+    policies = []
+    for t in range(rounds):
+        theta = rule.step(theta, t, None)
+        policies.append(np.exp(rule.log_policy(theta)))
+    return theta, np.array(policies)
+
+
+def assert_same(advanced, theta, policies, tolerance=1e-11):
+    scale = np.maximum(1.0, np.abs(theta))
+    np.testing.assert_array_less(np.abs(advanced.theta - theta), tolerance * scale)
+    np.testing.assert_allclose(advanced.mean, policies.mean(axis=0), atol=tolerance)
+    squares = ((policies - policies.mean(axis=0)) ** 2).sum(axis=0)
+    np.testing.assert_allclose(advanced.deviations, squares, atol=tolerance * len(policies))
+
+
+@each_kernel
+@pytest.mark.parametrize("K", [2, 3, 5, 12])
+@pytest.mark.parametrize("size", [1, 8, 65])
+def test_same_as_step(Rule, advance, K, size):
+    rng = np.random.default_rng(K)
+    rule = Rule(
+        random(K, rng),
+        beta=rng.uniform(0.3, 2, size),
+        alpha=rng.uniform(0, 1, size),
+        lam=rng.uniform(0, 1, size),
+        reference=rng.dirichlet(np.ones(K)),
+        offline=rng.dirichlet(np.ones(K)),
+    )
+    theta = rule.init(rng.dirichlet(np.ones(K), size=size))
+    before = theta.copy()
+    assert_same(advance(rule, theta, 12), *stepped(rule, theta, 12))
+    np.testing.assert_array_equal(theta, before)
+
+
+@each_kernel
+def test_games_parameters_and_starts_broadcast(Rule, advance):
+    rng = np.random.default_rng(0)
+    games = PreferenceMatrix(np.stack([cycle(4, a).P for a in (0.1, 0.2, 0.3)])[:, None])
+    rule = Rule(games, beta=0.7, alpha=rng.uniform(size=(2, 1, 1)), lam=0.9)
+    theta = rule.init(rng.dirichlet(np.ones(4), size=5))
+    assert theta.shape == (2, 3, 5, 4)
+    assert_same(advance(rule, theta, 10), *stepped(rule, theta, 10))
+
+
+@each_kernel
+@pytest.mark.parametrize("beta", [1e-6, 1e6])
+def test_extreme_beta(Rule, advance, beta):
+    rule = Rule(cycle(3, 0.4), beta=beta, alpha=0.5, lam=0.8)
+    theta = rule.init([0.5, 0.3, 0.2])
+    assert_same(advance(rule, theta, 20), *stepped(rule, theta, 20))
+
+
+@pytest.mark.parametrize("edge", [1e-3, 1e-9, 1e-14])
+def test_near_certain_wins(edge):
+    rule = MRSDPO(cycle(3, 0.5 - edge), beta=5.0, alpha=0.2, lam=0.9)
+    theta = rule.init([0.5, 0.3, 0.2])
+    assert_same(_lanes.advance_dpo(rule, theta, 10), *stepped(rule, theta, 10), tolerance=1e-9)
+
+
+@each_kernel
+def test_rounds_after_settling_count(Rule, advance):
+    rule = Rule(cycle(3, 0.2), beta=2.0, alpha=0.3, lam=0.5)
+    theta = rule.init([0.7, 0.2, 0.1])
+    assert_same(advance(rule, theta, 5000), *stepped(rule, theta, 5000), tolerance=1e-13)
+
+
+def test_exponential_is_exact_to_rounding():
+    x = -np.concatenate([np.linspace(0, 708, 100_001), np.logspace(-20, 2, 1000)])
+    ours = np.array([_lanes._exp(value) for value in x])
+    np.testing.assert_allclose(ours, np.exp(x), rtol=5e-16)
+    assert 0 < _lanes._exp(-1e9) < 1e-300
