@@ -37,8 +37,8 @@ def exponentials(number: int) -> float:
 def numpy_ensemble(rule: MRSIPO, policies: np.ndarray, rounds: int) -> np.ndarray:
     """Last policies (N, K) of MRS-IPO with uniform reference and sampler, as a plain loop."""
     theta = np.log(policies)
-    alpha, drive = float(rule.alpha), float(rule.lam / rule.beta) * rule.game.skew.T
-    constant = float((1 - rule.lam) / rule.beta) * rule.game.skew @ rule.mu0
+    alpha, beta, lam = (np.asarray(value) for value in (rule.alpha, rule.beta, rule.lam))
+    drive, constant = lam / beta * rule.game.skew.T, (1 - lam) / beta * rule.game.skew @ rule.mu0
     for t in range(rounds + 1):
         pi = np.exp(theta - theta.max(axis=-1, keepdims=True))
         pi /= pi.sum(axis=-1, keepdims=True)

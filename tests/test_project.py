@@ -43,7 +43,7 @@ def test_every_module_can_be_imported(name):
 
 
 def test_every_public_name_resolves():
-    for name in prefdyn.__all__:
+    for name in importlib.import_module("prefdyn").__all__:
         assert getattr(prefdyn, name).__doc__, name
 
 
@@ -75,7 +75,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(tmp_path):
     sources = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "prefdyn").rglob("*")
-        if path.suffix in {".py", ".json", ".typed"}
+        if path.is_file() and "__pycache__" not in path.parts
     }
     assert shipped == sources
     assert "prefdyn/py.typed" in shipped
