@@ -23,6 +23,7 @@ from pathlib import Path
 ORDER = (
     "policy_paths",
     "stability_region",
+    "onset",
 )
 """Names of the figures in the order of the report."""
 
