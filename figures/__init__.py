@@ -24,6 +24,7 @@ ORDER = (
     "policy_paths",
     "stability_region",
     "onset",
+    "collapse",
 )
 """Names of the figures in the order of the report."""
 
