@@ -140,9 +140,9 @@ MRS = (
         "at K = 150 and 1.103 at K = 200; the largest (s/beta)^2 over beta is .52, .69, .94, 1.22 "
         "at K = 30, 50, 100, 200 (.54, .71, .97, 1.26 for certain wins, A_ij = sign(j - i)/2). "
         "(b) With an anti-ranked reference: A = .5 [[0, .6, 1], [-.6, 0, .6], [-1, -.6, 0]], "
-        "alpha = .9, lam = 1, beta = .025, mu0 uniform and ref = softmax(-A mu0/((1 - alpha) beta)) has squared radius 1.40 at its "
-        "uniform fixed point. For K <= 6 with uniform reference and offline sampler none has been "
-        "seen.",
+        "alpha = .9, lam = 1, beta = .025, mu0 uniform, ref = softmax(-A mu0/((1 - alpha) beta)) "
+        "has squared radius 1.40 at its uniform fixed point. For K <= 6 with uniform reference and "
+        "offline sampler none has been seen.",
         SAMPLING,
         "derived",
     ),
