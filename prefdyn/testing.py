@@ -41,7 +41,7 @@ def games(
     kind : {"any", "cycle", "bradley_terry", "strongly_transitive"}
         ``"any"`` has free entries, ties and (at strength 1/2) certain wins included.
     strength : float
-        Largest |P_ij - 1/2| of ``"any"`` and ``"cycle"``; below 1/2 win rates stay inside (0, 1).
+        Largest ``|P_ij - 1/2|`` of ``"any"`` and ``"cycle"``; below 1/2 win rates stay in (0, 1).
     """
     K = draw(st.integers(max(min_K, 3) if kind == "cycle" else min_K, max_K))
     if kind == "cycle":
@@ -123,7 +123,7 @@ def rules(
     min_K, max_K : int
         Range of the number of responses.
     strength : float
-        Largest |P_ij - 1/2|; at 1/2 the optimum of DPO need not exist.
+        Largest ``|P_ij - 1/2|``; at 1/2 the optimum of DPO need not exist.
     """
     game = draw(games(min_K, max_K, strength=strength))
     return draw(st.sampled_from(list(kinds)))(game, **draw(recipes(game.K, **recipe)))
