@@ -1,5 +1,7 @@
-"""Sphinx configuration; the claims page is written from `prefdyn.claims` before each build."""
+"""Sphinx configuration; the claims and the reference are written from the package itself."""
 
+import inspect
+import re
 from pathlib import Path
 
 import prefdyn
@@ -17,11 +19,86 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
 ]
-myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_enable_extensions = ["attrs_block", "dollarmath"]
 exclude_patterns = ["_build"]
+default_role = "code"
 html_theme = "furo"
 html_title = "prefdyn"
-
-autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
-default_role = "code"
+
+MODULES = ("games", "objectives", "policies", "rules", "plots", "testing")
+GENERATED = Path(__file__).parent / "_generated"
+
+
+def claims_page() -> str:
+    """Every claim with its statement, origin and source."""
+    parts = [
+        "# Claims",
+        "",
+        "What the package relies on, one numbered statement each. `python -m analysis` draws "
+        "instances, compares prediction and observation, and prints a verdict for each. "
+        "*Paper* means that the source says so, *reconstructed* that the exact form is ours, "
+        "*derived* that the claim is ours.",
+    ]
+    for claim in claims.all():
+        source = re.sub(
+            r"\b(\d{4}\.\d{5})\b", r"[\1](https://arxiv.org/abs/\1)", escaped(claim.source)
+        )
+        parts += [
+            "",
+            f"## {claim.id}: {escaped(claim.title)}",
+            "",
+            escaped(claim.statement),
+            "",
+            f"*{escaped(claim.origin)}* ({source})",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Plain text whose punctuation Markdown leaves alone."""
+    return re.sub(r"([\\`*_{}\[\]<>#|$~])", r"\\\1", text)
+
+
+def reference_page() -> str:
+    """The names of the package itself, and a list of its modules."""
+    elsewhere = {
+        id(getattr(getattr(prefdyn, module), name))
+        for module in MODULES
+        for name in getattr(getattr(prefdyn, module), "__all__", ())
+    }
+    parts = ["# Reference", "", "```{toctree}", *MODULES, "```", ""]
+    parts += ["## prefdyn", "", "```{eval-rst}", ".. currentmodule:: prefdyn", ""]
+    for name in sorted(set(prefdyn.__all__) - {*MODULES, "__version__", "claims"}, key=str.lower):
+        value = getattr(prefdyn, name)
+        if id(value) in elsewhere:
+            continue
+        if not inspect.isclass(value):
+            parts.append(f".. autofunction:: {name}")
+        elif issubclass(value, Exception):
+            parts.append(f".. autoexception:: {name}")
+        else:
+            parts += [f".. autoclass:: {name}", "   :members:"]
+    return "\n".join([*parts, "```"]) + "\n"
+
+
+def module_page(module: str) -> str:
+    """Every public name of one module."""
+    directive = f".. automodule:: prefdyn.{module}\n   :members:"
+    return f"# prefdyn.{module}\n\n```{{eval-rst}}\n{directive}\n```\n"
+
+
+def write_pages(app) -> None:
+    """Write the generated pages, touching only those that changed."""
+    pages = {"claims": claims_page(), "api": reference_page()}
+    pages |= {module: module_page(module) for module in MODULES}
+    GENERATED.mkdir(exist_ok=True)
+    for name, text in pages.items():
+        page = GENERATED / f"{name}.md"
+        if not page.exists() or page.read_text() != text:
+            page.write_text(text)
+
+
+def setup(app) -> None:
+    """Register the hook."""
+    app.connect("builder-inited", write_pages)
