@@ -224,6 +224,8 @@ def _dpo_drive(game, mu, scores, step, work):
         settled = 0
         for q in range(L):
             spread[q] = largest[q] - spread[q]
+            if not spread[q] < np.inf:  # NaN too: the system was singular
+                return False
             settled += spread[q] <= 1e-10 * scale[q]  # the next error is its square
         # log1p(d) / d is a safe step length; 2 / (2 + d) is just below it and costs no logarithm.
         for i in range(K):
