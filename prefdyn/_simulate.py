@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -194,30 +195,19 @@ def ensemble(
     discarded = int(burn_in * rounds)
     needs_tail = bool({"period", "recurrence"} & set(reducers))
     compiled = getattr(rule, "compiled", None)
-    tail: list[np.ndarray] = []
     if compiled is not None and not needs_tail and not rule.stochastic:
-        advance = compiled(rule.K)
-        state = advance(rule, state, discarded).theta if discarded else state
-        state, mean, deviations = advance(rule, state, rounds - discarded)
+        state, moments = _run_compiled(compiled(rule.K), rule, state, rounds, discarded, progress)
+        tail = []
     else:
-        mean = deviations = np.zeros(rule.log_policy(state).shape)
-        for t in _track(range(rounds), state.size * rounds, progress):
-            state = rule.step(state, t, rng)
-            if t < discarded:
-                continue
-            policy = np.exp(rule.log_policy(state))
-            delta = policy - mean
-            mean = mean + delta / (t - discarded + 1)
-            deviations = deviations + delta * (policy - mean)
-            if needs_tail and t >= rounds - TAIL_ROUNDS:
-                tail.append(policy)
+        kept = TAIL_ROUNDS if needs_tail else 0
+        state, moments, tail = _run_stepwise(rule, state, rng, rounds, discarded, kept, progress)
     last = rule.log_policy(state)
     results: dict[str, Callable[[], Any]] = {
         "last_policy": lambda: np.exp(last),
         "last_log_policy": lambda: last,
-        "mean_policy": lambda: mean,
+        "mean_policy": lambda: moments.mean,
         "entropy": lambda: entropy(last),
-        "cycle_strength": lambda: deviations.mean(axis=-1) / (rounds - discarded),
+        "cycle_strength": lambda: moments.deviations.mean(axis=-1) / moments.number,
         "period": lambda: np.asarray(_measures.period(np.stack(tail)[:, None], 0.0))[0],
         "recurrence": lambda: np.asarray(_measures.recurrence(np.stack(tail)[:, None], 0.0))[0],
     }
@@ -226,6 +216,49 @@ def ensemble(
         f"ran {rounds} rounds, of which the first {discarded} were discarded",
         seed if rule.stochastic else None,
     )
+
+
+@dataclass
+class _Moments:
+    """Mean and summed squared deviations of the policies of `number` rounds; blocks merge."""
+
+    number: int = 0
+    mean: Any = 0.0
+    deviations: Any = 0.0
+
+    def merge(self, number: int, mean: np.ndarray, deviations: Any) -> None:
+        total = self.number + number
+        delta = mean - self.mean
+        self.mean = self.mean + delta * number / total
+        self.deviations = self.deviations + deviations + delta**2 * self.number * number / total
+        self.number = total
+
+
+def _run_compiled(advance, rule: Rule, state, rounds: int, discarded: int, progress):
+    """Advance by the rule's kernel, in blocks: between them a bar can move and a user interrupt."""
+    moments = _Moments()
+    block = max(1, LONG_RUN // max(state.size, 1))
+    starts = [*range(0, discarded, block), *range(discarded, rounds, block), rounds]
+    for begin, end in _track([*pairwise(starts)], state.size * rounds, progress):
+        end = min(end, discarded) if begin < discarded else end
+        state, mean, deviations = advance(rule, state, end - begin)
+        if begin >= discarded:
+            moments.merge(end - begin, mean, deviations)
+    return state, moments
+
+
+def _run_stepwise(rule: Rule, state, rng, rounds: int, discarded: int, kept: int, progress):
+    """Advance round by round, keeping the last policies."""
+    moments = _Moments()
+    tail: list[np.ndarray] = []
+    for t in _track(range(rounds), state.size * rounds, progress):
+        state = rule.step(state, t, rng)
+        if t >= discarded:
+            policy = np.exp(rule.log_policy(state))
+            moments.merge(1, policy, 0.0)
+            if t >= rounds - kept:
+                tail.append(policy)
+    return state, moments, tail
 
 
 def _begin(rule: Rule, start: Any, log_start: Any, seed: int):
@@ -242,7 +275,7 @@ def _settled(before: np.ndarray, now: np.ndarray, tolerance: float) -> bool:
     return bool(np.all(np.abs(now - before) <= tolerance * np.maximum(1.0, np.abs(now))))
 
 
-def _track(rounds: range, work: int, progress: bool | None):
+def _track(rounds: Sequence, work: int, progress: bool | None):
     if progress is None:
         progress = work > LONG_RUN and sys.stderr.isatty()
     if not progress:

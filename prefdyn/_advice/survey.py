@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from prefdyn._advice._recipe import recipe
 from prefdyn._advice._words import COLLAPSED
 from prefdyn._errors import InputError, NoOptimum
-from prefdyn._stability import fixed_point, stability
+from prefdyn._inputs import count
+from prefdyn._stability import last_iterate, stability
+from prefdyn._stability.verdict import astray, follow_far_starts
 from prefdyn.games.matrix import PreferenceMatrix
+from prefdyn.rules import Rule
+
+OUTCOMES = ("oscillates", "bistable", "collapses", "converges")
 
 
 @dataclass(frozen=True)
@@ -21,14 +27,15 @@ class Survey:
     prompts
         Prompt names.
     outcome
-        Per prompt ``"oscillates"`` (unstable), ``"collapses"`` (locally stable, over 99 % on one
-        response) or ``"converges"`` (locally stable, mass spread).
+        Per prompt ``"oscillates"`` (unstable), ``"bistable"`` (locally stable, but a far start
+        stays away), ``"collapses"`` (over 99 % on one response) or ``"converges"`` (mass spread).
     spectral_radius, top_mass
-        Per prompt, at the fixed point.
+        Per prompt, at the fixed point; at alpha = 1 the growth per round of a cycle, and 1 for a
+        collapse, NaN otherwise.
     shares
         Share of prompts per outcome.
     worst
-        Prompts with the largest spectral radius, worst first.
+        Prompts by outcome, then by spectral radius, worst first.
     skipped
         Prompts on which the objective has no optimum, with the reason.
     """
@@ -50,46 +57,70 @@ def survey(
     lam: float,
     beta: float,
     worst: int = 10,
+    far_starts: int = 16,
+    seed: int = 0,
 ) -> Survey:
-    """Which of many prompts oscillate, collapse or converge under one recipe.
+    """Say which of many prompts oscillate, collapse or converge under one recipe.
 
-    The outcome is local: for the global word on a single prompt use `advise`.
+    At alpha = 1 the words mean: cycling outward oscillates, a response that takes all collapses,
+    mass staying on tied responses converges.
 
     Parameters
     ----------
     games
         One game per prompt; numbers of responses may differ.
     objective, alpha, lam, beta
-        The recipe, alpha < 1.
+        The recipe.
     worst
         How many of the worst prompts to name.
+    far_starts, seed
+        Starts far from the fixed point that must come home on every prompt, and their seed.
 
     Raises
     ------
     InputError
-        For no games at all, or alpha = 1.
+        For no games at all.
     """
     if not games:
         raise InputError("there are no games to survey: give at least one prompt.")
-    if alpha == 1:
-        raise InputError("alpha = 1 has no fixed point to survey: use advise on single prompts.")
-    radius: dict[str, float] = {}
-    top: dict[str, float] = {}
-    skipped: dict[str, str] = {}
-    for group in _by_size(games):
-        _survey_group(group, games, (objective, beta, alpha, lam), radius, top, skipped)
-    prompts = tuple(name for name in games if name in radius)
-    outcome = tuple(_outcome(radius[name], top[name]) for name in prompts)
-    kinds = ("oscillates", "collapses", "converges")
+    judge = _judge_last_iterates if alpha == 1 else _judge_fixed_points
+    number = count(far_starts, "far_starts")
+
+    def judged(names: Sequence[str]) -> dict[str, _Prompt | str]:
+        """Prompts of one size together; where that fails, one by one to say which and why."""
+        batch = PreferenceMatrix(np.stack([games[name].P for name in names]))
+        try:
+            found = judge(recipe(batch, objective, beta, alpha, lam), number, seed)
+        except NoOptimum as error:
+            if len(names) == 1:
+                return {names[0]: str(error)}
+            return {name: result for one in names for name, result in judged([one]).items()}
+        return dict(zip(names, found, strict=True))
+
+    results = {name: result for group in _by_size(games) for name, result in judged(group).items()}
+    ordered = {name: results[name] for name in games}
+    good = {name: found for name, found in ordered.items() if not isinstance(found, str)}
+    outcomes = [result.outcome for result in good.values()]
     return Survey(
-        prompts,
-        outcome,
-        np.array([radius[name] for name in prompts]),
-        np.array([top[name] for name in prompts]),
-        {kind: outcome.count(kind) / max(len(outcome), 1) for kind in kinds},
-        tuple(sorted(prompts, key=lambda name: -radius[name])[:worst]),
-        skipped,
+        tuple(good),
+        tuple(outcomes),
+        np.array([result.spectral_radius for result in good.values()]),
+        np.array([result.top_mass for result in good.values()]),
+        {kind: outcomes.count(kind) / max(len(outcomes), 1) for kind in OUTCOMES},
+        tuple(sorted(good, key=lambda name: good[name].severity, reverse=True)[:worst]),
+        {name: result for name, result in results.items() if isinstance(result, str)},
     )
+
+
+class _Prompt(NamedTuple):
+    outcome: str
+    spectral_radius: float
+    top_mass: float
+
+    @property
+    def severity(self) -> tuple[float, float, float]:
+        order = -OUTCOMES.index(self.outcome)
+        return order, np.nan_to_num(self.spectral_radius), self.top_mass
 
 
 def _by_size(games: Mapping[str, PreferenceMatrix]) -> list[list[str]]:
@@ -99,26 +130,27 @@ def _by_size(games: Mapping[str, PreferenceMatrix]) -> list[list[str]]:
     return list(groups.values())
 
 
-def _survey_group(names: Sequence[str], games, parameters, radius, top, skipped) -> None:
-    """Evaluate prompts of one size together; where that fails, one by one to say which and why."""
-    objective, beta, alpha, lam = parameters
-    try:
-        batch = PreferenceMatrix(np.stack([games[name].P for name in names]))
-        rule = recipe(batch, objective, beta, alpha, lam)
-        point = fixed_point(rule)
-    except NoOptimum as error:
-        if len(names) == 1:
-            skipped[names[0]] = str(error)
-            return
-        for name in names:
-            _survey_group([name], games, parameters, radius, top, skipped)
-        return
-    linear = stability(rule, point)
-    radius.update(zip(names, linear.spectral_radius.tolist(), strict=True))
-    top.update(zip(names, point.policy.max(axis=-1).tolist(), strict=True))
+def _judge_fixed_points(rule: Rule, far_starts: int, seed: int) -> list[_Prompt]:
+    linear = stability(rule)
+    lost = astray(*follow_far_starts(rule, linear, far_starts, seed)[:2]).any(axis=0)
+    top = linear.point.policy.max(axis=-1)
+    outcome = np.select(
+        [linear.spectral_radius >= 1, lost, top > COLLAPSED], OUTCOMES[:3], OUTCOMES[3]
+    )
+    columns = (outcome.tolist(), linear.spectral_radius.tolist(), top.tolist())
+    return [_Prompt(*row) for row in zip(*columns, strict=True)]
 
 
-def _outcome(radius: float, top: float) -> str:
-    if radius >= 1:
-        return "oscillates"
-    return "collapses" if top > COLLAPSED else "converges"
+def _judge_last_iterates(rule: Any, far_starts: int, seed: int) -> list[_Prompt]:
+    found = [
+        last_iterate(rule.replace(game=rule.game[b]), patience=0) for b in range(len(rule.game.P))
+    ]
+    words = {"cycling": "oscillates", "collapse": "collapses", "tie": "converges"}
+    return [
+        _Prompt(
+            words[last.kind],
+            np.nan if last.growth_per_round is None else last.growth_per_round,
+            1.0 if last.kind == "collapse" else np.nan,
+        )
+        for last in found
+    ]

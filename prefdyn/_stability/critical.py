@@ -173,9 +173,8 @@ class _Scan:
         for _ in range(12):
             middle = (a + b) / 2
             here = self._at(self._out(middle))
-            with np.errstate(
-                invalid="ignore", divide="ignore"
-            ):  # closed brackets, and elements that idle
+            # Brackets that have closed, and those of idle elements, divide 0 by 0.
+            with np.errstate(invalid="ignore", divide="ignore"):
                 root = np.sqrt(here**2 - below * above)
                 shift = (middle - a) * np.sign(below - above) * here / root
             x = np.where(root > 0, middle + shift, middle)

@@ -18,8 +18,6 @@ TIE = 1e-12
 """Log-odds per round, in units of 1/beta, below which two responses count as tied."""
 COLLAPSED = 0.999
 """Mass on the top response from which the policy counts as collapsed."""
-PATIENCE = 20_000
-"""Most rounds simulated to time a collapse."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class LastIterate:
         Collapse: log-odds (nats) that `top` gains per round on its closest rival, in the limit.
     rounds_to_collapse
         Simulated from the reference: first round with 99.9 % of the mass on `top`; None if that
-        takes more than 20,000.
+        takes longer than the patience.
     rounds_per_turn, growth_per_round
         Cycling: speed and outward growth of a small cycle about the equilibrium (fully on-policy:
         among the responses that keep mass there); None where it has none that turns.
@@ -51,7 +49,7 @@ class LastIterate:
     growth_per_round: float | None = None
 
 
-def last_iterate(rule: Any) -> LastIterate:
+def last_iterate(rule: Any, patience: int = 20_000) -> LastIterate:
     """Analyse a driven rule (MRS-IPO, MRS-DPO) with alpha = 1 on one game.
 
     A vertex attracts where all log-odds grow in its favour once the policy is there:
@@ -61,6 +59,8 @@ def last_iterate(rule: Any) -> LastIterate:
     ----------
     rule
         A rule with ``drive``, ``beta``, ``lam`` and ``mu0``, without batch.
+    patience
+        Most rounds simulated to time a collapse.
     """
     K, beta, lam = rule.K, float(rule.beta), float(rule.lam)
     slopes = np.empty((K, K))
@@ -71,7 +71,9 @@ def last_iterate(rule: Any) -> LastIterate:
     slowest = slopes.min(axis=1)
     top = int(np.argmax(slowest))
     if slowest[top] * beta > TIE:
-        return LastIterate("collapse", top, float(slowest[top]), _time_to_collapse(rule, top))
+        return LastIterate(
+            "collapse", top, float(slowest[top]), _time_to_collapse(rule, top, patience)
+        )
     if slowest[top] * beta > -TIE:
         return LastIterate("tie", top)
     leading = _leading_multiplier(rule, lam)
@@ -119,10 +121,10 @@ def maximin(P: np.ndarray) -> np.ndarray:
     return result.x[:K]
 
 
-def _time_to_collapse(rule: Rule, top: int) -> int | None:
+def _time_to_collapse(rule: Rule, top: int, patience: int) -> int | None:
     chunk, done = 500, 0
     log_policy = rule.log_ref  # pyright: ignore[reportAttributeAccessIssue]
-    while done < PATIENCE:
+    while done < patience:
         run = orbit(rule, log_start=log_policy, rounds=chunk, tolerance=0)
         reached = np.flatnonzero(run.policies[:, top] >= COLLAPSED)
         if reached.size:

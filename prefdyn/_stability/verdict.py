@@ -91,8 +91,12 @@ def verdict(rule: Rule, far_starts: int = 64, seed: int = 0) -> Verdict:
         return Verdict("unstable", linear, known, None)
     if any(c.proves == "global" and c.holds for c in known):
         return Verdict("certified", linear, known, None)
-    far = _follow_far_starts(rule, linear, count(far_starts, "far_starts"), seed)
-    word = f"locally stable, not refuted by {far.number} far starts"
+    number = count(far_starts, "far_starts")
+    first, second, rounds = follow_far_starts(rule, linear, number, seed)
+    lost = astray(first, second)
+    slow = int(((second > ASTRAY) & ~lost).sum())
+    far = FarStarts(number, int(lost.sum()), slow, float(second[lost].max(initial=0.0)), rounds)
+    word = f"locally stable, not refuted by {number} far starts"
     return Verdict("bistable" if far.astray else word, linear, known, far)
 
 
@@ -107,16 +111,27 @@ def far_policies(K: int, number: int, seed: int) -> np.ndarray:
     return np.concatenate([vertices, drawn])[:number]
 
 
-def _follow_far_starts(rule: Rule, linear: Stability, number: int, seed: int) -> FarStarts:
-    """Two windows, each long enough for linear decay by e^-40 where the cap allows.
+def follow_far_starts(
+    rule: Rule, linear: Stability, number: int, seed: int
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """Root-mean-square distance of far starts from the fixed point in two windows of rounds.
 
-    A start that is away in the second window is astray if it is no nearer there than in the first,
-    and merely slow otherwise.
+    Each window is long enough for linear decay by e^-40 where the cap allows.  A start that is away
+    in the second window is astray if it is no nearer there than in the first, and merely slow
+    otherwise.
+
+    Returns
+    -------
+    first, second
+        Distances (number, ...) in the second half of either window.
+    rounds
+        Rounds followed in all.
     """
-    decay = -np.log(max(linear.spectral_radius, 1e-300))
-    rounds = int(np.clip(40 / decay, *ROUNDS))
+    slowest = np.max(np.asarray(linear.spectral_radius), initial=1e-300, where=_stable(linear))
+    rounds = int(np.clip(-40 / np.log(slowest), *ROUNDS))
     home = linear.point.policy
     starts = far_policies(rule.K, number, seed)
+    starts = starts.reshape(number, *(1,) * (home.ndim - 1), rule.K)
     distances = []
     for _ in range(2):
         run = ensemble(
@@ -129,13 +144,13 @@ def _follow_far_starts(rule: Rule, linear: Stability, number: int, seed: int) ->
         starts = run["last_log_policy"]
         bias = ((run["mean_policy"] - home) ** 2).mean(axis=-1)
         distances.append(np.sqrt(bias + run["cycle_strength"]))
-    first, second = distances
-    away = second > ASTRAY
-    astray = away & (second > 0.9 * first)
-    return FarStarts(
-        number,
-        int(astray.sum()),
-        int((away & ~astray).sum()),
-        float(second[astray].max(initial=0.0)),
-        2 * rounds,
-    )
+    return distances[0], distances[1], 2 * rounds
+
+
+def astray(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Which far starts are on another attractor, from `follow_far_starts`."""
+    return (second > ASTRAY) & (second > 0.9 * first)
+
+
+def _stable(linear: Stability) -> np.ndarray:
+    return np.asarray(linear.spectral_radius) < 1
