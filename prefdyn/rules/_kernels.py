@@ -142,6 +142,8 @@ def _fit_scores(P, mu, scores):
         _newton_system(P, mu, scores, system, step)
         _solve(system, step)
         d = step.max() - step.min()
+        if not d < np.inf:  # NaN too: the system was singular
+            return False
         factor = np.log1p(d) / max(d, 1e-300)
         average, largest, scale = 0.0, 0.0, 1.0
         for i in range(K):
@@ -163,7 +165,7 @@ def _newton_system(P, mu, scores, system, residual):
     for i in range(K):
         residual[i] = 0.0
         for j in range(K):
-            system[i, j] = mu[j]
+            system[i, j] = 0.0
     for i in range(K):
         for j in range(i):
             gap = scores[i] - scores[j]
@@ -177,9 +179,13 @@ def _newton_system(P, mu, scores, system, residual):
             system[j, j] += slope * mu[i]
             system[i, j] -= slope * mu[j]
             system[j, i] -= slope * mu[i]
+    for i in range(K):
+        total = system[i, i]
+        for j in range(K):
+            system[i, j] += total * mu[j]
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, error_model="numpy")  # a singular system gives NaN, not an exception
 def _solve(system, b):
     """Gaussian elimination with partial pivoting, in place; for small K it beats LAPACK."""
     K = len(b)

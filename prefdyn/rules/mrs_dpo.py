@@ -102,7 +102,10 @@ def bradley_terry_scores(P: np.ndarray, mu: np.ndarray) -> np.ndarray:
     mu = np.broadcast_to(mu, (*shape, mu.shape[-1]))
     scores = 4 * matvec(P - 0.5, mu)  # exact as P -> 1/2
     for _ in range(MAX_NEWTON_STEPS):
-        step = _newton_step(P, mu, scores)
+        try:
+            step = _newton_step(P, mu, scores)
+        except np.linalg.LinAlgError:  # a response of vanishing probability has lost its equation
+            break
         scale = np.maximum(1.0, np.abs(scores).max(axis=-1))
         scores = scores + _damped(step)
         if np.all(np.abs(step).max(axis=-1) <= 1e-10 * scale):  # the next error is its square
@@ -128,14 +131,16 @@ def _fit(P: Array, scores: Array) -> tuple[Array, Array]:
 
 
 def _laplacian(slope: Array, mu: Array) -> Array:
-    """Weighted Laplacian ``diag(W 1) - W``, ``W_ij = mu_j slope_ij``, made regular by ``1 mu^T``.
+    """Weighted Laplacian ``diag(W 1) - W``, ``W_ij = mu_j slope_ij``, made regular by ``W 1 mu^T``.
 
-    mu spans its left null space, so the added term only fixes the free constant.
+    mu spans its left null space, so the added term only fixes the free constant; its rows are as
+    small as the Laplacian's own, which would otherwise be rounded away where wins are certain.
     """
     xp = array_namespace(slope)
-    weights = slope * mu[..., None, :]
     identity = xp.eye(mu.shape[-1], dtype=mu.dtype)
-    return identity * xp.sum(weights, axis=-1)[..., None] - weights + mu[..., None, :]
+    weights = slope * mu[..., None, :] * (1 - identity)
+    totals = xp.sum(weights, axis=-1)[..., None]
+    return totals * (identity + mu[..., None, :]) - weights
 
 
 def _newton_step(P: Array, mu: Array, scores: Array) -> Array:

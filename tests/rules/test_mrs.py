@@ -187,7 +187,7 @@ BAD = [
     ({"lam": -1e-9}, "lam is -1e-09"),
     ({"reference": [0.5, 0.5]}, "reference has shape (2,) but the game has 3 responses"),
     ({"reference": [0.5, 0.5, 0.5]}, "reference sums to 1.5, not 1"),
-    ({"reference": [1.2, -0.2, 0.0]}, "reference[0] is 1.2, not a probability"),
+    ({"reference": [1.2, -0.2, 0.0]}, "reference[0] is 1.2: probabilities must lie in [0, 1]"),
     ({"reference": [0.5, 0.5, 0.0]}, "reference[2] is exactly 0"),
     ({"offline": [0.5, np.nan, 0.5]}, "offline contains NaN"),
     ({"offline": [[0.5, 0.5, 0.0], [0.5, 0.6, 0.0]]}, "offline sums to 1.1, not 1"),
