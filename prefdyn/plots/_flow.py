@@ -85,7 +85,10 @@ def _trace(rule: Rule, seeds: np.ndarray, sign: float) -> np.ndarray:
     lines = [points]
     for _ in range(round(LONGEST / STEP)):
         middle = _advance(rule, points, points, sign * STEP / 2)
-        points = _advance(rule, points, middle, sign * STEP)
+        following = _advance(rule, points, middle, sign * STEP)
+        # A line that turns sharply within one step has come to rest, or circles a focus.
+        straight = _cosine(middle - points, following - points) > 0.9
+        points = np.where(straight[:, None], following, np.nan)
         lines.append(points)
     return np.stack(lines, axis=1)
 
@@ -101,6 +104,11 @@ def _advance(rule: Rule, points: np.ndarray, where: np.ndarray, step: float) -> 
     alive &= (moved > EDGE).all(axis=-1)  # also false where the displacement vanishes
     moved = np.where(alive[:, None], moved, np.nan)
     return moved / moved.sum(axis=-1, keepdims=True)
+
+
+def _cosine(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    lengths = np.linalg.norm(first, axis=-1) * np.linalg.norm(second, axis=-1)
+    return (first * second).sum(axis=-1) / lengths
 
 
 def _free_part(line: np.ndarray, taken: set, own: set) -> np.ndarray:

@@ -59,8 +59,8 @@ def portrait(
     if rule.K == 3:
         flow(streamlines(rule), ax)
     if attractor:
-        tail = simulate(rule, rounds=SETTLING + KEPT, progress=False).policies[-KEPT:]
-        cycle(tail, ax)
+        run = simulate(rule, rounds=SETTLING + KEPT, tolerance=0, progress=False)
+        cycle(run.policies[-KEPT:], ax)
     for index, run in enumerate(runs):
         path(run.policies, ax, color=colour(index))
     result = stability(rule)
