@@ -1,0 +1,42 @@
+"""The command line: ``prefdyn stability``, ``orbit``, ``claims``, ``games``.
+
+Every command makes one object of plain data.  By default it is shown as sentences and tables; with
+``--json`` it is printed as it is, and its shape is kept stable:
+
+``stability``
+    ``game`` (``name``, ``K``, ``names``, ``votes``, ``source``), ``recipe`` (``objective``,
+    ``alpha``, ``lam``, ``beta``, ``reference``, ``offline``), ``verdict`` (the word), ``linear``
+    (``spectral_radius``, ``kind``, ``period``, ``multipliers`` as ``[real, imaginary]``,
+    ``jacobian_by``), ``fixed_point`` (``policy``, ``entropy``, ``residual``, ``method``),
+    ``stable_beta`` (``range``, ``intervals``), ``beta_safe``, ``lam_safe``, ``margin``,
+    ``certificates`` (list of ``name``, ``value``, ``holds``, ``proves``, ``statement``, ``claim``),
+    ``far_starts`` (``number``, ``astray``, ``slow``, ``distance``, ``rounds``), ``last_iterate``
+    (``kind``, ``top``, ``rate``, ``rounds_to_collapse``, ``rounds_per_turn``,
+    ``growth_per_round``), ``posterior`` (``draws``, ``unstable``, ``beta`` as
+    ``[5 %, median, 95 %]``), ``sentences``.
+``stability --per-prompt``
+    ``file``, ``recipe``, ``shares`` (by outcome), ``prompts`` (list of ``prompt``, ``outcome``,
+    ``spectral_radius``, ``top_mass``), ``worst`` (prompts), ``skipped`` (prompt to reason).
+``orbit``
+    ``game``, ``recipe`` (also ``votes``, ``kappa``), ``rounds``, ``reason``, ``seed``,
+    ``final_policy``, ``entropy``, ``cycle_strength``, ``period``, ``recurrence``, ``refused``
+    (estimate to reason), ``files``.
+``claims``
+    ``claims``: list of ``id``, ``title``, ``statement``, ``source``, ``origin``.
+``games``
+    ``games``: list of ``name``, ``about``; with a game instead ``game`` (also ``licence``,
+    ``how``), ``P``, ``wins``, ``structure`` (``condorcet_winner``, ``smith_set``, ``copeland``,
+    ``transitive``, ``strongly_transitive``, ``strictly_strongly_transitive``, ``cycle``,
+    ``cyclic_share``).
+
+Every object also has ``command`` and ``version``.  What was not asked for or does not exist is
+``null``, and so is a number that is not finite.  Responses are indices from 0 in the order of
+``game.names``.
+
+Exit codes: 0 if the question was answered, whatever the answer; 2 for bad input, with one sentence
+on standard error and no file half-written.
+"""
+
+from prefdyn.cli._main import main
+
+__all__ = ["main"]
