@@ -182,9 +182,10 @@ MRS = (
         "MRS-17",
         "averaging over runs hides cycles",
         "Rounds on finite samples drift in phase: for rps(1/2), alpha = .8, beta = .2, lam = 1 and "
-        "win rates estimated from 200 sampled opponents a round, the variance over time within "
-        "each of 40 runs is more than ten times that of the run-averaged policy. Take the variance "
-        "per run and then average, never the reverse.",
+        "200 labelled pairs a round, drawn from the sampler, the variance over time within each of "
+        "40 runs (.14) is more than ten times that of the run-averaged policy. Take the variance "
+        "per run and then average, never the reverse. With 200 votes on every pair the noise is "
+        "too small for this: runs from one start keep in phase for hundreds of rounds.",
         SAMPLING,
         "paper: observation; derived: example",
     ),
