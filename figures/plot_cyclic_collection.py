@@ -18,7 +18,8 @@ Simulated (colours and numbers): mean cycle strength, i.e. the time variance of 
 over responses and then over matrices; the percentage of matrices whose policy keeps moving
 (standard deviation above 0.01); entropy of the last policy, on a cycle a snapshot. Predicted
 (lines, interpolated between cells): where 10, 50 and 80 % of the fixed points are past the exact
-local boundary, from multipliers and without any run. A policy can move beside a locally stable fixed point too.
+local boundary, from multipliers and without any run. A policy can move beside a locally stable
+fixed point too.
 beta is the pull to the reference; the axis shows 1/beta, which the paper calls beta.
 """
 CLAIMS = ("MRS-4", "MRS-16", "DPO-6", "NS-4", "RND-1")
@@ -61,8 +62,8 @@ def findings(data: dict[str, np.ndarray]) -> list[str]:
         moving = data[f"{rule}_cycle_strength"] > MOVING
         unstable = data[f"{rule}_radius"] > 1
         sentences.append(
-            f"{label}: of {moving.size} runs, {np.sum(moving & unstable)} move and have an unstable "
-            f"fixed point; {np.sum(moving & ~unstable)} move, theirs being locally stable; "
+            f"{label}: of {moving.size} runs, {np.sum(moving & unstable)} move and have an "
+            f"unstable fixed point; {np.sum(moving & ~unstable)} move, theirs being stable; "
             f"{np.sum(~moving & unstable)} move by less than 0.01, theirs being unstable."
         )
     return sentences
