@@ -19,7 +19,7 @@ class Job:
 
     kind: str
     name: str
-    work: Callable[..., dict[str, Any]]
+    work: Callable[..., Any]
     arguments: tuple[Any, ...] = ()
 
 

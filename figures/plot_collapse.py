@@ -11,8 +11,8 @@ from prefdyn.policies import entropy
 
 TITLE = "Collapse: how far it goes, and how fast at α = 1"
 CAPTION = """
-MRS-IPO on a random, strictly strongly transitive game over four responses, uniform reference and
-offline sampler. (a) alpha = 0.5: entropy of the fixed point (lines, Newton's method) and of the
+Lines are predicted, dots are simulated: MRS-IPO on a random, strictly strongly transitive game
+over four responses, uniform reference and offline sampler. (a) alpha = 0.5: entropy of the fixed point (lines, Newton's method) and of the
 policy after 1,000 rounds (dots) against the controlling ratio. The dashed line is the largest
 entropy that the bound on the log-odds of the best response leaves room for; it holds for every
 lam, also for 0: fully offline sampling collapses too. (b) alpha = 1, beta = 1: entropy in each

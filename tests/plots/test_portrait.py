@@ -1,3 +1,5 @@
+from typing import Any
+
 import mpltern  # noqa: F401
 import numpy as np
 import pytest
@@ -16,7 +18,11 @@ def axes_of(kind):
     return figure.add_subplot()
 
 
-def on_paper(ax, policies):
+def vertices(line) -> np.ndarray:
+    return np.asarray(line.get_xydata())
+
+
+def on_paper(ax: Any, policies: np.ndarray) -> np.ndarray:
     corners = ax.corners_data if ax.name == "ternary" else plots.corners(policies.shape[-1])
     return policies @ corners
 
@@ -29,7 +35,7 @@ def test_paths_and_cycles_are_drawn_where_the_policies_are(kind):
     assert plots.cycle(policies, ax) is ax
     line, start, dots = ax.lines
     for drawn, expected in ((line, policies), (start, policies[:1]), (dots, policies)):
-        np.testing.assert_allclose(drawn.get_xydata(), on_paper(ax, expected), atol=1e-12)
+        np.testing.assert_allclose(vertices(drawn), on_paper(ax, expected), atol=1e-12)
     assert line.get_linestyle() == "-"
     assert dots.get_linestyle() == "None"
 
@@ -39,7 +45,7 @@ def test_fixed_points_are_filled_when_stable(stable, face):
     policy = np.array([0.2, 0.3, 0.1, 0.4])
     ax = plots.fixed_point(policy, stable)
     (mark,) = ax.lines
-    np.testing.assert_allclose(mark.get_xydata(), [plots.project(policy)])
+    np.testing.assert_allclose(vertices(mark), [plots.project(policy)])
     assert mark.get_markerfacecolor() == face
 
 
@@ -50,11 +56,11 @@ def test_a_portrait_holds_flow_cycle_paths_and_fixed_point(rule, face, kind):
     ax = axes_of(kind)
     assert plots.portrait(rule, [run], ax) is ax
     _, attractor, path, _, point = ax.lines
-    np.testing.assert_allclose(path.get_xydata(), on_paper(ax, run.policies), atol=1e-12)
+    np.testing.assert_allclose(vertices(path), on_paper(ax, run.policies), atol=1e-12)
     centre = on_paper(ax, fixed_point(rule).policy)
-    np.testing.assert_allclose(point.get_xydata(), [centre], atol=1e-12)
+    np.testing.assert_allclose(vertices(point), [centre], atol=1e-12)
     assert point.get_markerfacecolor() == face
-    distance = np.linalg.norm(attractor.get_xydata() - centre, axis=-1)
+    distance = np.linalg.norm(vertices(attractor) - centre, axis=-1)
     assert (distance.max() < 1e-9) == (rule is CALM)
 
 
@@ -105,7 +111,7 @@ def test_streamlines_follow_the_displacement_inside_the_simplex(rule):
 def test_streamlines_are_drawn_with_their_gaps():
     lines = plots.streamlines(CALM)
     ax = plots.flow(lines)
-    drawn = ax.lines[0].get_xydata()
+    drawn = vertices(ax.lines[0])
     finite = np.isfinite(drawn[:, 0])
     assert finite.sum() == np.isfinite(lines[..., 0]).sum()
     np.testing.assert_allclose(

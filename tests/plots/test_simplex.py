@@ -1,3 +1,5 @@
+from typing import Any
+
 import mpltern  # noqa: F401
 import numpy as np
 import pytest
@@ -38,7 +40,8 @@ def test_corners_carry_the_names(K):
 
 
 def test_new_axes_are_ternary_for_three_responses_and_plain_for_more():
-    ternary, plain = plots.simplex_axes(3, ["a", "b", "c"]), plots.simplex_axes(4)
+    ternary: Any = plots.simplex_axes(3, ["a", "b", "c"])
+    plain = plots.simplex_axes(4)
     assert (ternary.name, plain.name) == ("ternary", "rectilinear")
     assert ternary.get_tlabel() == "a"
     assert ternary.get_rlabel() == "c"

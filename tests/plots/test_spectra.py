@@ -25,6 +25,6 @@ def test_spectrum_draws_on_given_axes():
     result = stability(MRSIPO(games.random(5, 0), 0.3, 0.5, 1.0))
     assert plots.spectrum(result, ax, color="red") is ax
     drawn = np.concatenate([line.get_xydata() for line in marks(ax)])
-    expected = np.stack([result.multipliers.real, result.multipliers.imag], axis=-1)
+    expected = np.stack([np.real(result.multipliers), np.imag(result.multipliers)], axis=-1)
     np.testing.assert_array_equal(drawn, expected)
     assert {line.get_color() for line in marks(ax)} == {"red"}

@@ -1,0 +1,103 @@
+import re
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from figures import _report
+from figures._pool import Job, Outcome
+from prefdyn import claims
+
+
+def claim_record(id, verdict, **changes):
+    claim = claims.get(id)
+    record = {
+        **{part: getattr(claim, part) for part in ("id", "title", "statement", "source", "origin")},
+        "verdict": verdict,
+        "instances": 1200,
+        "violations": 0,
+        "worst_error": 3.2e-13,
+        "tolerance": 1e-9,
+        "seconds": 0.5,
+        "checks": [{"part": "closed form", "verdict": verdict, "note": "a note with <angles>"}],
+    }
+    return Outcome(Job("claim", id, dict), {**record, **changes})
+
+
+def figure_record(name, folder):
+    drawing = Figure()
+    drawing.add_subplot().plot(np.arange(3))
+    for suffix in ("svg", "png"):
+        drawing.savefig(folder / f"{name}.{suffix}")
+    record = {
+        "name": name,
+        "title": "A title",
+        "caption": "A caption.",
+        "findings": ["A finding."],
+        "claims": ["MRS-1"],
+        "seed": 0,
+        "seconds": 1.25,
+    }
+    return Outcome(Job("figure", name, dict), record)
+
+
+@pytest.fixture
+def page(tmp_path, monkeypatch):
+    monkeypatch.setattr(_report, "PAGE", tmp_path / "report" / "index.html")
+    monkeypatch.setattr(_report.figure_of, "__defaults__", (tmp_path,))
+
+    def write():
+        outcomes = [
+            figure_record("good", tmp_path),
+            Outcome(Job("figure", "bad", dict), None, "ValueError: no data (plot_bad.py, line 7)"),
+            claim_record("MRS-1", "holds"),
+            claim_record("MRS-2", "fails", violations=3),
+            Outcome(Job("claim", "MRS-3", dict), None, "a worker died"),
+        ]
+        return _report.write(outcomes, 12.3, 5, False).read_text(encoding="utf-8")
+
+    return write
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    text = page()
+    assert "data:image/svg+xml;base64," in text
+    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', text) == []
+    assert "@import" not in text
+    assert "<script" not in text
+
+
+def test_what_failed_comes_with_its_sentence(page):
+    text = page()
+    assert "This figure could not be drawn: ValueError: no data (plot_bad.py, line 7)" in text
+    assert "a worker died" in text
+    assert "✗ 2</b> fails" in text
+    assert "✓ 1</b> holds" in text
+    assert "1 / 2</b> figures drawn" in text
+    assert "failed: bad" in text
+
+
+def test_claims_and_figures_link_to_each_other(page):
+    text = page()
+    assert '<tr id="MRS-1">' in text
+    assert '<a href="#MRS-1">MRS-1</a>' in text
+    assert '<a href="#figure-good">' in text
+
+
+def test_text_is_escaped_and_numbers_are_short(page):
+    text = page()
+    assert "a note with &lt;angles&gt;" in text
+    assert "3.2e-13" in text
+    assert "1,200" in text
+
+
+def test_large_vector_images_give_way_to_pixels(page, monkeypatch):
+    monkeypatch.setattr(_report, "VECTOR_LIMIT", 10)
+    assert "data:image/png;base64," in page()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(None, ""), (0.0, "0"), (1e-9, "1.0e-9"), (2.5e-13, "2.5e-13")]
+)
+def test_numbers(value, text):
+    assert _report.number(value) == text
