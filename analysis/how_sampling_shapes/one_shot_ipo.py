@@ -320,6 +320,7 @@ class GradientSteps(Check):
     claim = "IPO-2"
     part = "7 gradient steps against the matrix power, uniform and random mu, L and 2 L"
     tolerance = 1e-10
+    instances = 100
 
     def draw(self, rng):
         problem, theta = with_logits(rng)
