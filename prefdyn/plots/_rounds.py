@@ -16,7 +16,12 @@ DOTS = 300
 
 
 def orbit(
-    run: Orbit, ax: Axes | None = None, *, names: Sequence[str] | None = None, **line: Any
+    run: Orbit,
+    ax: Axes | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    legend: bool = True,
+    **line: Any,
 ) -> Axes:
     """Draw the probability of each response in every saved round.
 
@@ -31,6 +36,8 @@ def orbit(
         Axes to draw on; by default a new figure.
     names
         One name per response; numbers by default.
+    legend
+        Whether to say above the axes which line is which response.
     **line
         Changes to the lines' style.
 
@@ -52,7 +59,8 @@ def orbit(
         label = f"response {k}" if names is None else names[k]
         ax.plot(run.rounds, share, **_style(run, k, line), label=label)
     ax.set(xlabel="round", ylabel="probability", ylim=(-0.03, 1.03))
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(K, 5), frameon=False, borderpad=0)
+    if legend:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(K, 5), frameon=False)
     return ax
 
 
