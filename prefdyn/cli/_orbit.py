@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from prefdyn.rules import Rule
 
 PICTURES = (".png", ".svg", ".pdf")
+LEGEND = 10
+"""Responses that a legend can tell apart."""
 PATH = 50
 """Policies that a portrait joins by a line; more would hide each other."""
 
@@ -192,10 +194,17 @@ def _draw(path: Path, rule: "Rule", run: "Run", names: list[str], recipe: Orbit)
 
 def _picture(rule: "Rule", run: "Run", names: list[str], last_iterate: bool) -> Any:
     """The first rounds as a path over the simplex and the others as dots; else lines."""
+    from matplotlib import pyplot
+
     from prefdyn import plots
 
     if len(names) != 3:
-        return plots.orbit(run, names=names)
+        wide = pyplot.figure(figsize=(8, 4.5), layout="constrained")
+        ax = plots.orbit(run, wide.add_subplot(), names=names)
+        if len(names) > LEGEND:
+            ax.legend().remove()
+            ax.autoscale(axis="y")
+        return ax
     if last_iterate:  # without a fixed reference there may be no fixed point to mark
         ax = plots.flow(plots.streamlines(rule), plots.simplex_axes(3, names))
     else:

@@ -82,9 +82,9 @@ def table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    for heading, cells in zip(headings, zip(*rows, strict=True), strict=True):
-        justify = "right" if all(isinstance(cell, (int, float)) for cell in cells) else "left"
-        made.add_column(heading, justify=justify, overflow="fold")
+    for k, heading in enumerate(headings):
+        numbers = all(isinstance(row[k], (int, float)) for row in rows)
+        made.add_column(heading, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         made.add_row(*(form(cell) if isinstance(cell, (int, float)) else cell for cell in row))
     return made

@@ -25,7 +25,7 @@ class Stability(Recipe):
 
     For example:
       prefdyn stability rps:0.4 --alpha 0.5 --lam 1 --beta 0.15
-      prefdyn stability minneapolis --objective dpo --alpha 0.5 --lam 1
+      prefdyn stability arxiv --objective dpo --alpha 0.5 --lam 1
       prefdyn stability votes.csv --alpha 0.5 --lam 1 --beta 0.1 --per-prompt
     """
 
