@@ -83,7 +83,7 @@ class TiltNeverShrinks(Check):
     instances = 3000
 
     def draw(self, rng):
-        """One-shot problem, tilted sampler, and a pair (upper, lower), None if no pair qualifies."""
+        """A one-shot problem, a tilted sampler, and a pair (upper, lower) or None."""
         K = responses(rng)
         game, mu = strongly_transitive(K, rng), interior(rng, K)
         better, worse = np.sort(rng.choice(K, size=2, replace=False))
@@ -106,7 +106,7 @@ class TiltNeverShrinks(Check):
 
     def observe(self, instance):
         problem, tilted, (upper, lower) = instance
-        before, after = (shipped_optimum(problem._replace(mu=mu)) for mu in (problem.mu, tilted))
+        before, after = shipped_optimum(problem._replace(mu=np.stack([problem.mu, tilted])))
         return (after[upper] - after[lower]) - (before[upper] - before[lower])
 
 
