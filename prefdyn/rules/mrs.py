@@ -93,7 +93,7 @@ class MRS(MixedReferenceSampling):
         for _ in range(MAX_NEWTON_STEPS):
             try:
                 raw = torch.linalg.solve(system.hessian, system.gradient[..., None])[..., 0]
-            except torch.linalg.LinAlgError:  # flat: a log-ratio has run off
+            except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
                 break
             # Rounding of a large Hessian leaks into the constant, which means nothing.
             step = -centre(raw)
