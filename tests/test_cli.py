@@ -170,6 +170,11 @@ def test_an_orbit_too_short_to_measure_is_not_measured(data, text):
     assert "refused" in text("orbit", *UNSTABLE, "--rounds", "5")
 
 
+def test_a_collapsed_policy_has_entropy_zero(text):
+    run = text("orbit", "rps:0.5", "--alpha", "1", "--lam", "1", "--beta", "1e-6")
+    assert re.search(r"^entropy +0 nats$", run, re.M)
+
+
 def test_orbit_starts_where_it_is_told(data):
     found = data("orbit", *UNSTABLE, "--rounds", "0", "--start", "0.5,0.3,0.2")
     np.testing.assert_allclose(found["final_policy"], [0.5, 0.3, 0.2], rtol=1e-15)

@@ -130,7 +130,7 @@ class Orbit(Recipe):
 def _entropy(run: "Run") -> float:
     from prefdyn.policies.softmax import entropy
 
-    return float(entropy(run.log_policies[-1]))
+    return float(entropy(run.log_policies[-1])) + 0.0  # never -0
 
 
 def _measured(run: "Run") -> dict[str, Any]:

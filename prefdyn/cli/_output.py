@@ -10,8 +10,6 @@ from prefdyn import __version__
 
 NARROW = 80
 """Columns where the output is not a terminal."""
-
-
 LISTED = 20
 """Responses of a policy that are listed before the rest is added up."""
 
@@ -22,7 +20,7 @@ def show(command: Any, answer: dict[str, Any]) -> None:
         import json
 
         head = {"command": type(command).__name__.lower(), "version": __version__}
-        print(json.dumps(head | plain(answer), indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(head | plain(answer), indent=2, allow_nan=False))
         return
     from rich.console import Console
 
