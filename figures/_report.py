@@ -20,10 +20,8 @@ MEANING = {
     "not_run": "has no check here",
 }
 PACKAGES = ("prefdyn", "numpy", "scipy", "sympy", "torch", "numba", "matplotlib", "mpltern")
-LETTERS = {
-    **{"alpha": "α", "beta": "β", "eps": "ε", "eta": "η", "kappa": "κ", "lam": "λ", "mu": "μ"},
-    **{"pi": "π", "sigma": "σ", "sqrt": "√", "tau": "τ", "theta": "θ"},
-}
+_WORDS = "alpha beta eps eta kappa lam mu pi sigma sqrt tau theta".split()
+LETTERS = dict(zip(_WORDS, "αβεηκλμπσ√τθ", strict=True))
 VECTOR_LIMIT = 1_500_000
 """Bytes of SVG above which the page embeds the PNG instead: a page must still scroll."""
 
