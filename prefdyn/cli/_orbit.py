@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from prefdyn.rules import Rule
 
 PICTURES = (".png", ".svg", ".pdf")
-LEGEND = 10
-"""Responses that a legend can tell apart."""
 PATH = 50
 """Policies that a portrait joins by a line; more would hide each other."""
 
@@ -130,7 +128,7 @@ class Orbit(Recipe):
 def _entropy(run: "Run") -> float:
     from prefdyn.policies.softmax import entropy
 
-    return float(entropy(run.log_policies[-1])) + 0.0  # never -0
+    return float(entropy(run.log_policies[-1]))
 
 
 def _measured(run: "Run") -> dict[str, Any]:
@@ -138,7 +136,7 @@ def _measured(run: "Run") -> dict[str, Any]:
     import prefdyn
     from prefdyn._simulate import TAIL_ROUNDS
 
-    if run.reason.startswith("settled"):
+    if run.settled:
         # It stays where it is, however few rounds that took.
         settled = {"cycle_strength": 0.0, "period": None, "recurrence": 1}
         return settled | {"refused": {"period": "none: the run has settled"}}
@@ -200,11 +198,7 @@ def _picture(rule: "Rule", run: "Run", names: list[str], last_iterate: bool) -> 
 
     if len(names) != 3:
         wide = pyplot.figure(figsize=(8, 4.5), layout="constrained")
-        ax = plots.orbit(run, wide.add_subplot(), names=names)
-        if len(names) > LEGEND:
-            ax.legend().remove()
-            ax.autoscale(axis="y")
-        return ax
+        return plots.orbit(run, wide.add_subplot(), names=names)
     if last_iterate:  # without a fixed reference there may be no fixed point to mark
         ax = plots.flow(plots.streamlines(rule), plots.simplex_axes(3, names))
     else:

@@ -11,6 +11,8 @@ from prefdyn._simulate import Orbit
 from prefdyn.plots._axes import FAINT, SOFT, axes, colour
 from prefdyn.policies.softmax import entropy as entropy_of
 
+LABELLED = 10
+"""With more responses than this, a legend would squash the axes and is left out."""
 DOTS = 300
 """With more saved rounds than this, dots would merge and only the line is drawn."""
 
@@ -37,7 +39,7 @@ def orbit(
     names
         One name per response; numbers by default.
     legend
-        Whether to say above the axes which line is which response.
+        Whether to say above the axes which line is which response (up to ten responses).
     **line
         Changes to the lines' style.
 
@@ -59,7 +61,7 @@ def orbit(
         label = f"response {k}" if names is None else names[k]
         ax.plot(run.rounds, share, **_style(run, k, line), label=label)
     ax.set(xlabel="round", ylabel="probability", ylim=(-0.03, 1.03))
-    if legend:
+    if legend and K <= LABELLED:
         ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(K, 5), frameon=False)
     return ax
 
