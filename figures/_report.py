@@ -20,8 +20,19 @@ MEANING = {
     "not_run": "has no check here",
 }
 PACKAGES = ("prefdyn", "numpy", "scipy", "sympy", "torch", "numba", "matplotlib", "mpltern")
-_WORDS = "alpha beta eps eta kappa lam mu pi sigma sqrt tau theta".split()
-LETTERS = dict(zip(_WORDS, "αβεηκλμπσ√τθ", strict=True))
+LETTERS = {
+    "alpha": "α",
+    "beta": "β",
+    "eps": "ε",
+    "eta": "η",
+    "kappa": "κ",
+    "lam": "λ",
+    "mu": "μ",
+    "pi": "π",
+    "sqrt": "√",
+    "tau": "τ",
+    "theta": "θ",
+}
 VECTOR_LIMIT = 1_500_000
 """Bytes of SVG above which the page embeds the PNG instead: a page must still scroll."""
 
