@@ -85,7 +85,7 @@ def growth_rates(rule: Rule, rounds: int, size: float) -> Array:
     values, left = np.linalg.eig(finite_differences(rule, point).mT)
     leading = np.argmax(np.abs(values), axis=-1)[..., None, None]
     w = np.take_along_axis(left, leading, axis=-1)[..., 0]
-    away = centre(w.real)
+    away = centre(np.real(w))
     theta = point + size * away / np.linalg.norm(away, axis=-1, keepdims=True)
     run = orbit(rule, log_start=log_softmax(theta), rounds=rounds, save=rounds, tolerance=0)
     distance = np.abs(np.sum(w * (centre(run.log_policies) - point), axis=-1))

@@ -43,8 +43,9 @@ def threshold(a: float, alpha: float, lam: float) -> float:
     return 4 * lam * a / np.sqrt(3 * (1 - alpha**2))
 
 
-def rps_dpo(a: float, alpha: float, lam: float, ratios: Any) -> MRSDPO:
-    """MRS-DPO on rps(a) at multiples of its threshold."""
+def rps_dpo(recipe: tuple[float, float, float], ratios: Any) -> MRSDPO:
+    """MRS-DPO on rps(a) for a recipe (a, alpha, lam), at multiples of its threshold."""
+    a, alpha, lam = recipe
     beta = threshold(a, alpha, lam) * np.asarray(ratios)
     return MRSDPO(games.rock_paper_scissors(a), beta, alpha, lam)
 
@@ -63,7 +64,7 @@ class SupercriticalAmplitude(Check):
         return 2 / 3 * np.sqrt(0.002 / (0.75 - 4 * lam**2 * a**2))
 
     def observe(self, instance):
-        rule = rps_dpo(*instance, 1 / 1.002)
+        rule = rps_dpo(instance, 1 / 1.002)
         return amplitudes(rule, FAR, settle=20_000)
 
 
@@ -80,7 +81,7 @@ class SupercriticalAbove(Check):
         return SETTLED
 
     def observe(self, instance):
-        rule = rps_dpo(*instance, 1.005)
+        rule = rps_dpo(instance, 1.005)
         return amplitudes(rule, FAR, settle=20_000)
 
 
@@ -98,7 +99,7 @@ class SubcriticalCoexistence(Check):
         return np.array([[0.0, 0.0], [0.40, 0.0]])
 
     def observe(self, instance):
-        rule = rps_dpo(*instance, [1.005, 1.02])
+        rule = rps_dpo(instance, [1.005, 1.02])
         return amplitudes(rule, np.stack([NEAR, FAR])[:, None], settle=20_000)
 
 

@@ -290,6 +290,7 @@ class ManyVotesStayInPhase(AverageOfVotesHidesTheCycle):
     claim = "MRS-17"
     part = "rps(.4), 200 votes on every pair and round"
     comparison = "report"
+    instances = 2
 
     def observe(self, instance):
         exact = MRSIPO(games.rock_paper_scissors(0.4), 0.2, 0.8, 1.0)
@@ -309,6 +310,7 @@ class VarianceWithinRuns(AverageHidesTheCycle):
     part = "variance within runs against that of the exact rounds"
     comparison = "close"
     tolerance = 0.02
+    instances = 2
 
     def predict(self, instance):
         exact = MRSIPO(games.rock_paper_scissors(0.5), 0.2, 0.8, 1.0)

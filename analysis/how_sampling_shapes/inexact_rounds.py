@@ -268,7 +268,7 @@ class InexactAmplitude(Check):
     part = "kappa = .5, .8: amplitude and variance follow MRS-8 with eps = beta_c(kappa)/beta - 1"
     comparison = "relative"
     tolerance = 0.025
-    cases = (np.array([[0.0, 0.5], [0.0, 0.8], [0.5, 0.5]]),)
+    cases = (np.array([[0.0, 0.5], [0.0, 0.8], [0.5, 0.8]]),)
 
     def predict(self, instance):
         laws = np.array([4 / (3 * np.sqrt(3)) * np.sqrt(0.004), 8 / 27 * 0.004])

@@ -174,9 +174,9 @@ class RotationBound(Check):
 
 def as_reals(multipliers: np.ndarray) -> np.ndarray:
     """Real and imaginary parts (..., m, 2) in the order of the imaginary parts."""
-    order = np.argsort(multipliers.imag, axis=-1)
+    order = np.argsort(np.imag(multipliers), axis=-1)
     ordered = np.take_along_axis(multipliers, order, axis=-1)
-    return np.stack([ordered.real, ordered.imag], axis=-1)
+    return np.stack([np.real(ordered), np.imag(ordered)], axis=-1)
 
 
 # ---------------------------------------------------------------------------------------- MRS-6
@@ -290,7 +290,7 @@ class NoRotationOfAdditive(Check):
         r, policy = instance
         multipliers = stability(r.rule()).multipliers
         s = rotations(r.game.skew, policy)[:, 0]
-        return np.column_stack([s, multipliers.real, multipliers.imag])
+        return np.column_stack([s, np.real(multipliers), np.imag(multipliers)])
 
 
 # --------------------------------------------------------------------------------------- MRS-14
@@ -333,7 +333,7 @@ def unstable_windows(m: float) -> list[float]:
     grid = np.geomspace(2e-3, 1, 2000)
     signs = [excess(beta) > 0 for beta in grid]
     return [
-        brentq(excess, low, high, xtol=1e-15)
+        float(brentq(excess, low, high, xtol=1e-15))  # pyright: ignore
         for (low, high), (one, other) in zip(pairwise(grid), pairwise(signs), strict=True)
         if one != other
     ]

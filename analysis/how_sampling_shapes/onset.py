@@ -106,7 +106,7 @@ class RealParts(Check):
         return np.broadcast_to(instance.alpha[:, None], (self.batch, instance.game.K - 1))
 
     def observe(self, instance):
-        return stability(instance.rule()).multipliers.real
+        return np.real(stability(instance.rule()).multipliers)
 
 
 class KindOfOnset(Check):
