@@ -81,4 +81,8 @@ def _outcomes(jobs: list[tuple[Job, dict | None]]) -> list[Outcome]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("Interrupted; what was finished is kept, run again to go on.", file=sys.stderr)
+        sys.exit(130)
