@@ -134,7 +134,8 @@ def _claim(id: str, key: str, seed: int, scale: float) -> ClaimResult:
 def _in_processes(check, ids, workers, report) -> dict[str, ClaimResult]:
     results = {}
     # Fresh processes, because forking one that has started torch's threads can hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
         futures = {pool.submit(check, id): id for id in ids}
         for future in as_completed(futures):
             id = futures[future]
@@ -143,6 +144,8 @@ def _in_processes(check, ids, workers, report) -> dict[str, ClaimResult]:
             except Exception as error:  # e.g. a worker killed for memory
                 results[id] = assemble(id, [_broken(id, error)])
             report(results[id])
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interruption waits for what runs, not for the rest
     return results
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from analysis import Check
 from analysis._draws import game, interior, log_uniform, responses
 from analysis._symbolic import symbolic_population_loss, three_responses
-from prefdyn import IPO, MRSIPO, Pair, PreferenceMatrix
+from prefdyn import IPO, MRS, MRSIPO, Pair, PreferenceMatrix
 from prefdyn.policies import centre, log_softmax, softmax
 
 Array = np.ndarray
@@ -158,6 +158,19 @@ class OptimumByLeastSquares(Check):
         weights = np.outer(instance.mu, instance.mu) * instance.game.P
         u = least_squares(weights, 1 / (2 * instance.beta))
         return centre(np.log(instance.reference) + u)
+
+
+class OptimumOfLossCore(OptimumByLeastSquares):
+    """The formula against the rule that minimises any objective's loss numerically."""
+
+    claim = "IPO-1"
+    part = "closed form against Newton's method on the shared loss core"
+    instances = 50
+
+    def observe(self, instance):
+        game, mu, reference, beta = instance
+        rule = MRS(game, "ipo", beta, 0.0, 0.0, reference=reference, offline=mu)
+        return centre(rule.update(np.zeros(rule.K)))
 
 
 class OptimumIsBest(Check):

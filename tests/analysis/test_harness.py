@@ -1,4 +1,5 @@
 import json
+import os
 import re
 
 import pytest
@@ -121,7 +122,7 @@ def test_the_check_nearest_to_failing_is_shown():
 
 
 def test_processes_give_the_same_results_as_none(tmp_path, monkeypatch):
-    ids = ["DPO-9", "IPO-3"]
+    ids = ["IPO-5", "IPO-3"]
     alone = [_harness.examine(id, seed=5, scale=0.05) for id in ids]
     seen = []
     together = run(ids, seed=5, workers=2, scale=0.05, progress=lambda r: seen.append(r["id"]))
@@ -132,10 +133,18 @@ def test_processes_give_the_same_results_as_none(tmp_path, monkeypatch):
         assert one["checks"] == two["checks"]
 
 
-def test_a_process_that_dies_fails_its_claim_only(only):
-    (result,) = [_harness.assemble("IPO-1", [_harness._broken("IPO-1", OSError("killed"))])]
-    assert result["verdict"] == "fails"
-    assert "OSError: killed" in result["checks"][0]["note"]
+class Deadly:
+    """Ends the process that unpickles it."""
+
+    def __reduce__(self):
+        return os._exit, (1,)
+
+
+@pytest.mark.parametrize(("worker", "sentence"), [(Deadly(), "abruptly"), (os._exit, "TypeError")])
+def test_a_process_that_dies_or_raises_is_reported_as_a_failure(worker, sentence):
+    results = _harness._in_processes(worker, ["IPO-1"], 2, lambda result: None)
+    assert results["IPO-1"]["verdict"] == "fails"
+    assert sentence in results["IPO-1"]["checks"][0]["note"]
 
 
 def test_an_unknown_claim_is_refused():
