@@ -66,7 +66,8 @@ def load_votes(
     Returns
     -------
     PreferenceMatrix, or PromptGames
-        A dict from prompt to `PreferenceMatrix` with the attribute ``left_out``.  Responses are in the order in which they first appear.
+        A dict from prompt to `PreferenceMatrix` with the attribute ``left_out``.
+        Responses are in the order in which they first appear.
 
     Raises
     ------
