@@ -159,6 +159,13 @@ def test_a_failing_figure_gives_exit_code_one(monkeypatch, capsys):
     assert captured.out.startswith("0 figures in ")
 
 
+def test_a_failing_claim_gives_exit_code_one(monkeypatch, capsys):
+    job = Job("claim", "MRS-1", dict)
+    monkeypatch.setattr(__main__, "_jobs", lambda options: [(job, {"verdict": "fails"})])
+    assert __main__.main([]) == 1
+    assert "claim MRS-1 fails" in capsys.readouterr().err
+
+
 def test_what_is_stored_is_not_run_again(monkeypatch):
     job = Job("figure", ORDER[0], len, (3,))
     monkeypatch.setattr(__main__, "_jobs", lambda options: [(job, {"name": ORDER[0]})])
