@@ -70,7 +70,7 @@ def test_stability_says_what_advise_says(data):
     assert found["sentences"] == list(advice.sentences)
     assert found["linear"]["spectral_radius"] == advice.verdict.stability.spectral_radius
     assert complex(*found["linear"]["multipliers"][0]) == advice.verdict.stability.multipliers[0]
-    assert found["beta_safe"] == pytest.approx(0.4 / np.sqrt(3 * 0.75), rel=1e-12)
+    assert found["stable_above"] == pytest.approx(0.4 / np.sqrt(3 * 0.75), rel=1e-12)
     assert {known["claim"] for known in found["certificates"]} == {"MRS-2", "MRS-4", "MRS-9"}
 
 
@@ -83,7 +83,7 @@ def test_stability_shows_every_number_of_the_verdict(text):
     assert facts["kind"] == "neimark-sacker"
     assert facts["multipliers"] == "0.5 ± 1.54i"
     assert facts["stable beta"] == "0.2667 to 100 (searched 0.001 to 100)"
-    assert facts["smallest safe beta"] == "0.2667"
+    assert facts["locally stable above"] == "0.2667"
     assert facts["largest stable on-policy share"] == "0.5625"
     assert facts["margin"].startswith("0.5625")
     assert "MRS-9" in shown
