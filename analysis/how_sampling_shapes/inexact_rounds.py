@@ -8,6 +8,7 @@ from analysis import Check
 from analysis._draws import game, interior, log_uniform, responses
 from analysis.how_sampling_shapes._recipes import (
     Recipe,
+    defective,
     finite_differences,
     growth_rates,
     recipe,
@@ -191,6 +192,9 @@ class MultipliersOfInexactRounds(Check):
 
     def draw(self, rng):
         return recipe(rng, responses(rng), self.batch), rng.uniform(0.02, 1, self.batch)
+
+    def skip(self, instance):
+        return defective(instance[0])
 
     def predict(self, instance):
         r, kappa = instance
