@@ -95,6 +95,21 @@ def perturbation(rule: Rule) -> np.ndarray:
     return centre(run.log_policies)
 
 
+def findings(data: dict[str, np.ndarray]) -> list[str]:
+    """Largest relative difference between simulation and prediction."""
+    kappa, alpha = data["kappa"][:, None], data["alpha"]
+    pairs = {
+        "thresholds of MRS-IPO": (data["ipo_simulated"], threshold(STRENGTH, kappa, alpha)),
+        "thresholds of MRS-DPO": (
+            data["dpo_simulated"],
+            threshold(4 * STRENGTH, data["kappa"], DPO_ALPHA),
+        ),
+        "periods": (data["period_simulated"], onset_period(kappa, alpha)),
+    }
+    worst = [f"{what} {np.abs(x / y - 1).max():.2%}" for what, (x, y) in pairs.items()]
+    return [f"Simulation and prediction differ by at most: {', '.join(worst)}."]
+
+
 def draw(data: dict[str, np.ndarray]) -> Figure:
     """Threshold and rotation, a line and dots per alpha."""
     drawing = figure(3.0)
