@@ -149,7 +149,7 @@ def _draw_run(ax: Any, data: dict[str, np.ndarray], name: str) -> None:
         short = str(label).partition("-")[0]
         ax.plot(curve, color=colour, linewidth=1.2, marker=".", markersize=3, label=short)
     # The right part of the axes is left to the legend.
-    ax.set(ylabel="probability", ylim=(0, 1.02), xlim=(0, 1.75 * len(policies)), xticks=(0, 10, 20))
+    ax.set(ylabel="probability", ylim=(0, 1.02), xlim=(0, 1.95 * len(policies)), xticks=(0, 10, 20))
     ax.set_title(rf"{name}, $\alpha$ = 0, $\beta$ = {data[f'{name}_beta']:.2g}")
     ax.legend(fontsize=7, loc="center right", handlelength=1.0)
 
