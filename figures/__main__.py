@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from figures import ORDER, OUTPUT
-from figures._make import make, stored
+from figures._make import key_of, make, stored
 from figures._pool import Job, Outcome, run
 
 
@@ -60,8 +60,9 @@ def _jobs(options: Options) -> list[tuple[Job, dict | None]]:
     """Every job with its stored record, if there is one; the long ones, figures, go first."""
     seed, full = options.seed, options.full
     jobs = [
-        (Job("figure", name, make, (name, seed, full)), stored(name, seed, full))
+        (Job("figure", name, make, (name, seed, full, key)), stored(name, key))
         for name in options.names or ORDER
+        for key in [key_of(name, seed, full)]
     ]
     if options.report:
         from figures import _claims
