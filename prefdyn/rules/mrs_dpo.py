@@ -74,10 +74,10 @@ class MRSDPO(DrivenRule):
         return self.collapse_bound(gain=4.0)
 
     def compiled(self, K: int) -> Any:
-        """Kernel that advances many orbits; see `prefdyn.rules._kernels`."""
-        from prefdyn.rules import _kernels
+        """Kernel that advances many orbits; see `prefdyn.rules._lanes`."""
+        from prefdyn.rules import _lanes
 
-        return _kernels.advance_dpo
+        return _lanes.advance_dpo
 
 
 def bradley_terry_scores(P: np.ndarray, mu: np.ndarray) -> np.ndarray:
