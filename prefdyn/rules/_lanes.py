@@ -81,7 +81,7 @@ def _advance(rule, theta, rounds, implicit) -> Advanced:
         mean,
         deviations,
         rounds,
-        implicit,
+        np.repeat(np.arange(K)[:, None], width, axis=1) if implicit else None,
         width,
     )
     if not ok:
@@ -94,23 +94,20 @@ def _advance(rule, theta, rounds, implicit) -> Advanced:
 
 
 @_compile
-def _run(
-    games, which, gain, alpha, lam, drift, offline, theta, mean, deviations, rounds, implicit, L
-):
+def _run(games, which, gain, alpha, lam, drift, offline, theta, mean, deviations, rounds, order, L):
     size, K = theta.shape
     x, pi, mu, new = np.empty((K, L)), np.empty((K, L)), np.empty((K, L)), np.empty((K, L))
     drifts, offlines = np.empty((K, L)), np.empty((K, L))
     means, squares = np.empty((K, L)), np.empty((K, L))
     game, rates = np.empty((K * K, L)), np.empty((3, L))
     scores, work = np.empty((K, L)), np.empty((2 * K * K + 2 * K + 4, L))
-    order = np.empty((K, L), np.int64)
     for first in range(0, size, L):
         for q in range(L):
             b = min(first + q, size - 1)  # spare lanes repeat the last orbit
             rates[0, q], rates[1, q], rates[2, q] = gain[b], alpha[b], lam[b]
             for i in range(K):
                 x[i, q], drifts[i, q], offlines[i, q] = theta[b, i], drift[b, i], offline[b, i]
-                means[i, q], squares[i, q], scores[i, q], order[i, q] = 0.0, 0.0, 0.0, i
+                means[i, q], squares[i, q], scores[i, q] = 0.0, 0.0, 0.0
                 for j in range(K):
                     game[i * K + j, q] = games[which[b], i, j]
         _policy(x, pi, work)
@@ -118,11 +115,10 @@ def _run(
             for i in range(K):
                 for q in range(L):
                     mu[i, q] = rates[2, q] * pi[i, q] + offlines[i, q]
-            if implicit:
-                if not _dpo_drive(game, mu, scores, order, new, work):
-                    return False
-            else:
+            if order is None:  # pruned before compilation: MRS-IPO does not wait for Newton's
                 _ipo_drive(game, mu, new)
+            elif not _dpo_drive(game, mu, scores, order, new, work):
+                return False
             _mix(x, new, drifts, rates, work)
             settled = t % CHECK == 0 and _settled(x, new)
             x, new = new, x
