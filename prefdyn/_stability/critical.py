@@ -84,6 +84,8 @@ def critical(
     rule = rule.skeleton
     get_parameter(rule, parameter)
     low, high = _checked_range(parameter, range)
+    for end in (low, high):
+        set_parameter(rule, parameter, end)  # refused now and by name, not somewhere on the way
     logarithmic = _is_scale(parameter)
     spaced = np.geomspace if logarithmic else np.linspace
     grid = spaced(low, high, count(samples, "samples", least=3))
