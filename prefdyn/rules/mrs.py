@@ -62,6 +62,10 @@ class MRS(MixedReferenceSampling):
                 f"objective is a {type(self.objective).__name__}: give an Objective or one of the "
                 f"ids {objectives.names()}."
             )
+        if not hasattr(self.objective, "beta"):
+            raise InputError(
+                f"objective {self._named()!r} has no beta for the rule to set: MRS needs one."
+            )
 
     def update(self, theta: Array) -> Array:
         """Logits of the next round, as the kind of array that came in."""
