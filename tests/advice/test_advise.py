@@ -142,13 +142,9 @@ def test_the_posterior_is_that_of_the_votes():
     assert any("5 posterior draws" in text for text in advice.sentences)
 
 
-def test_the_posterior_repeats_with_its_seed_and_needs_votes():
-    first, again, other = (
-        advise(VOTES, alpha=0.5, lam=1.0, range=(0.01, 1), draws=3, seed=seed).posterior
-        for seed in (1, 1, 2)
-    )
-    assert first == again
-    assert first != other
+def test_the_posterior_follows_its_seed_and_needs_votes():
+    one, two = (advise(VOTES, alpha=0.5, lam=1.0, draws=2, seed=seed).posterior for seed in (1, 2))
+    assert one != two
     assert advise(RPS, alpha=0.5, lam=1.0).posterior is None
 
 
