@@ -23,7 +23,7 @@ def rounds_by_hand(rule, most):
     return None
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     st.integers(2, 5),
     st.integers(0, 10**6),
