@@ -87,6 +87,9 @@ def survey(
     for name, game in games.items():
         if game.batch_shape:
             raise InputError(f"prompt {name!r} has a batch of games: give one game per prompt.")
+    for name, value in (("alpha", alpha), ("lam", lam), ("beta", beta)):
+        if np.ndim(value):
+            raise InputError(f"{name} is an array: survey takes one recipe, so give one number.")
     judge = _judge_last_iterates if alpha == 1 else _judge_fixed_points
     number = count(far_starts, "far_starts")
 

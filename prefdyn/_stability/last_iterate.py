@@ -128,12 +128,13 @@ def maximin(P: np.ndarray) -> np.ndarray:
 
 
 def _time_to_collapse(rule: Rule, top: int, patience: int) -> int | None:
-    chunk, done = 500, 0
+    done = 0
     log_policy = rule.log_ref  # pyright: ignore[reportAttributeAccessIssue]
     while done < patience:
-        run = orbit(rule, log_start=log_policy, rounds=chunk, tolerance=0)
+        rounds = min(500, patience - done)
+        run = orbit(rule, log_start=log_policy, rounds=rounds, tolerance=0)
         reached = np.flatnonzero(run.policies[:, top] >= COLLAPSED)
         if reached.size:
             return done + int(reached[0])
-        log_policy, done = run.log_policies[-1], done + chunk
+        log_policy, done = run.log_policies[-1], done + rounds
     return None

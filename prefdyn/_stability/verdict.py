@@ -175,7 +175,7 @@ def astray(linear: Stability, first: np.ndarray, second: np.ndarray, rounds: int
     Those that are away and no nearer in the second window than in the first.  Where even a small
     perturbation would not have halved in between, nothing can be told, and none is.
     """
-    telling = np.asarray(linear.spectral_radius) ** (rounds / 2) < 0.5
+    telling = np.minimum(linear.spectral_radius, 1.0) ** (rounds / 2) < 0.5
     return (second > ASTRAY) & (second > 0.9 * first) & telling
 
 

@@ -92,6 +92,17 @@ class Rule(ABC):
         """
         return None
 
+    def spread(self, state: Array) -> Array:
+        """A state of starts (..., n), one copy per element of the rule's batch."""
+        try:
+            shape = np.broadcast_shapes(self.batch_shape, state.shape[:-1])
+        except ValueError:
+            raise InputError(
+                f"starts of batch shape {state.shape[:-1]} do not broadcast with the rule's batch "
+                f"{self.batch_shape}: give one start, or one per batch element."
+            ) from None
+        return np.broadcast_to(state, (*shape, state.shape[-1])).copy()
+
     def replace(self, **changes) -> Self:
         """A copy of the rule with some parameters changed and all checks run again."""
         if dataclasses.is_dataclass(self):
@@ -132,14 +143,7 @@ class LogitRule(Rule):
     def init_log(self, log_policy: Array) -> Array:
         """Centred logits, broadcast against the rule's parameters."""
         log_policy = log_distribution(log_policy, self.K, "log_start")
-        try:
-            shape = np.broadcast_shapes(self.batch_shape, log_policy.shape[:-1])
-        except ValueError:
-            raise InputError(
-                f"starts of shape {log_policy.shape} do not broadcast with the rule's batch "
-                f"{self.batch_shape}: give one start, or one per batch element."
-            ) from None
-        return np.broadcast_to(centre(log_policy), (*shape, self.K)).copy()
+        return self.spread(centre(log_policy))
 
     def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:
         """`update`, centred: logits are defined up to a constant, which must not drift."""

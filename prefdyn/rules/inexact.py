@@ -48,9 +48,7 @@ class Inexact(Wrapper):
 
     def init_log(self, log_policy: Array) -> Array:
         """As the wrapped rule, broadcast against kappa."""
-        state = self.rule.init_log(log_policy)
-        shape = np.broadcast_shapes(self.batch_shape, state.shape[:-1])
-        return np.broadcast_to(state, (*shape, state.shape[-1])).copy()
+        return self.spread(self.rule.init_log(log_policy))
 
     def certificates(self) -> tuple[Certificate, ...]:
         """Those of the exact rule with ``alpha_eff`` and ``beta_eff`` (RND-1), for driven rules."""

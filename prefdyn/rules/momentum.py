@@ -54,9 +54,7 @@ class Momentum(Wrapper):
 
     def init_log(self, log_policy: Array) -> Array:
         """At rest: both halves are the start."""
-        theta = self.rule.init_log(log_policy)
-        shape = np.broadcast_shapes(self.batch_shape, theta.shape[:-1])
-        theta = np.broadcast_to(theta, (*shape, self.K))
+        theta = self.spread(self.rule.init_log(log_policy))
         return np.concatenate([theta, theta], axis=-1)
 
     def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:

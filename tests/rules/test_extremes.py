@@ -28,10 +28,10 @@ def spread(K):
 def test_orbits_stay_finite(K):
     uncertain = games.random(K, 1, strength=0.499)
     for cls, game in ((MRSIPO, uncertain), (MRSIPO, certain(max(K, 3))), (MRSDPO, uncertain)):
-        betas = BETAS if K < 200 else BETAS[::2]
-        rule = cls(game, betas, ALPHAS, 1.0)  # all recipes side by side
+        betas, alphas = (BETAS, ALPHAS) if K < 200 else (BETAS[::2], ALPHAS[1:2])
+        rule = cls(game, betas, alphas, 1.0)  # all recipes side by side
         run = orbit(rule, spread(rule.K), rounds=5)
-        assert run.policies.shape == (6, len(betas), 3, rule.K)
+        assert run.policies.shape == (6, len(betas), len(alphas), rule.K)
         assert np.isfinite(run.log_policies).all()
         np.testing.assert_allclose(run.policies.sum(axis=-1), 1, atol=1e-12)
         reduced = ensemble(rule, spread(rule.K), rounds=15)

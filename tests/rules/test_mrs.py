@@ -138,6 +138,7 @@ def test_constants_added_to_logits_do_nothing(rule, data):
     assert relative(rule.step(theta + shift, 0, None), rule.step(theta, 0, None)) < 1e-11
 
 
+@quick
 @given(rule=rules(), scale=st.floats(0.01, 1.0), data=st.data())
 def test_larger_beta_stays_closer_to_the_reference(rule, scale, data):
     """The move away from the mixed reference is proportional to 1/beta: the beta scaling."""
@@ -149,6 +150,7 @@ def test_larger_beta_stays_closer_to_the_reference(rule, scale, data):
     assert np.abs(near).max() <= np.abs(far).max() * (1 + 1e-9)
 
 
+@quick
 @given(rule=rules(kinds=[MRSIPO]), strength=st.floats(0.1, 1.0), data=st.data())
 def test_ipo_knows_only_the_ratio_of_strength_and_beta(rule, strength, data):
     theta = rule.init(data.draw(policies(rule.K)))

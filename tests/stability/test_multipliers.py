@@ -40,6 +40,7 @@ def test_ipo_multipliers_are_alpha_plus_minus_i_lam_s_over_beta(rule):
     np.testing.assert_allclose(moduli, expected, rtol=1e-6, atol=1e-6)
 
 
+@settings(max_examples=50)
 @given(rule=rules(kinds=[MRSIPO], min_K=3, max_K=3, strength=0.5))
 def test_three_responses_only_the_curl_counts(rule):
     """MRS-6: s = sqrt(pi1 pi2 pi3) |A12 + A23 + A31|."""
@@ -228,6 +229,7 @@ def test_an_anti_ranked_reference_makes_a_ranking_oscillate():
     assert stability(rule.replace(lam=0.5)).kind == "stable"
 
 
+@settings(max_examples=20)
 @given(rule=rules(kinds=[MRSIPO], min_K=3, max_K=3))
 def test_a_point_may_be_handed_in(rule):
     linear = stability(rule)
