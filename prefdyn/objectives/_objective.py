@@ -328,4 +328,3 @@ def _to_torch(pair: Pair) -> Pair:
         return torch.as_tensor(np.asarray(value, dtype=float))
 
     return Pair(**{name: convert(value) for name, value in pair.given().items()})
-

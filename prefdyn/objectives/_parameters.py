@@ -5,11 +5,10 @@ symbols pass: whoever puts them in has checked what they come from.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from numbers import Real
 from typing import Any
-
-import numpy as np
 
 from prefdyn._errors import InputError
 
@@ -38,7 +37,7 @@ def number(
             return f"is {value!r}: give a number"
         if not isinstance(value, Real):
             return None
-        if np.isfinite(value) and all(holds(value, bound) for bound, _, holds in given):
+        if math.isfinite(value) and all(holds(value, bound) for bound, _, holds in given):
             return None
         wanted = " and ".join(f"{word} {bound:g}" for bound, word, _ in given) or "finite"
         return f"is {value:g}: it must be {wanted}"
@@ -78,7 +77,7 @@ def number_or_word(default: Any, *options: str) -> Any:
     def complaint(value: Any) -> str | None:
         if isinstance(value, str):
             return None if value in options else f"is {value!r}: a number or {' or '.join(options)}"
-        if value is None or (isinstance(value, Real) and not np.isfinite(value)):
+        if value is None or (isinstance(value, Real) and not math.isfinite(value)):
             return f"is {value!r}: give a number or {' or '.join(options)}"
         return None
 

@@ -119,7 +119,9 @@ def _pair_of_symbols(lengths: tuple[int, int] | None) -> Pair:
 def _flat(stats: Stats | None, prefix: str = "") -> dict[str, Any]:
     found = {}
     for name, value in (stats or {}).items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        found |= (
+            _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+        )
     return found
 
 

@@ -27,5 +27,5 @@ class Tokens(NamedTuple):
 
 def tokens(values: Array, mask: Array | None, xp: Any) -> Tokens:
     """Masked tokens; what lies under the mask may be anything, even NaN."""
-    mask = xp.everywhere(values) if mask is None else mask != 0
-    return Tokens(xp.where(mask, values, 0.0), mask, mask.sum(-1))
+    kept: Any = xp.everywhere(values) if mask is None else mask != 0
+    return Tokens(xp.where(kept, values, 0.0), kept, kept.sum(-1))

@@ -45,9 +45,10 @@ class Wrapper(Objective):
 
     def replace(self, **parameters: Any) -> Self:
         """The same objective with other hyper-parameters, the base's included."""
-        own = {name: value for name, value in parameters.items() if super(Wrapper, self).takes(name)}
-        others = {name: value for name, value in parameters.items() if name not in own}
-        base = own.get("base", self.base)
+        known = {field.name for field in fields(self)}  # pyright: ignore[reportArgumentType]
+        own = {name: value for name, value in parameters.items() if name in known}
+        others = {name: value for name, value in parameters.items() if name not in known}
+        base = as_objective(own.get("base", self.base), self.id)
         return super().replace(**(own | {"base": base.replace(**others)}))
 
     def initial_stats(self) -> Stats | None:

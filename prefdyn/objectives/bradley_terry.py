@@ -26,7 +26,7 @@ class Logistic(Objective):
 
 
 def smoothed(x: Array, label_smoothing: Any, xp: Any) -> Array:
-    """``-(1 - eps) log sigmoid(x) - eps log sigmoid(-x)``; at rest at ``x = log((1 - eps)/eps)``."""
+    """``-(1-eps) log sigmoid(x) - eps log sigmoid(-x)``; at rest at ``x = log((1-eps)/eps)``."""
     return -(1 - label_smoothing) * xp.log_sigmoid(x) - label_smoothing * xp.log_sigmoid(-x)
 
 
@@ -91,7 +91,7 @@ class EXOPair(Objective, id="exo_pair"):
     """Efficient exact optimisation on pairs (arXiv 2402.00856): the reverse KL to smoothed labels.
 
     With q = sigmoid(x), x = beta h: ``L = q (log q - log(1-eps)) + (1-q) (log(1-q) - log eps)``.
-    Both pushes are ``beta sigmoid'(x) (log((1-eps)/eps) - x)``, at rest at ``x = log((1-eps)/eps)``.
+    Both pushes are ``beta sigmoid'(x) (log((1-eps)/eps) - x)``, which rest where they are 0.
     Traps: eps must be above 0 (TRL 0.27 silently replaced 0 by 0.001, for other losses too); and
     the push vanishes for x to minus infinity as well, so badly misranked pairs are ignored.
     """
@@ -114,9 +114,9 @@ class DiscoPOP(Objective, id="discopop"):
 
     ``L = (1-g) (-log sigmoid(x)) + g e^{-x}``, ``g = sigmoid(x/tau)``, x = beta h; both pushes are
     ``beta {(1-g) sigmoid(-x) + g e^{-x} - (g(1-g)/tau) (e^{-x} + log sigmoid(x))}``.  Trap: at
-    tau = 0.05 the push is *reversed* for x in (-0.1186, 0.0720), -0.784 beta at x = 0: from policy =
-    reference exact gradient flow moves the margin down and stops at x = -0.1186.  The window closes
-    for tau > 0.1098.
+    tau = 0.05 the push is *reversed* for x in (-0.1186, 0.0720), -0.784 beta at x = 0: from policy
+    = reference exact gradient flow moves the margin down and stops at x = -0.1186.  The window
+    closes for tau > 0.1098.
     """
 
     beta: float = positive(0.05)

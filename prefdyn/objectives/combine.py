@@ -27,7 +27,7 @@ class WPO(Wrapper, id="wpo", wrapper=True):
     term too, 1.10 has no cap; it does not combine with objectives that sort the batch.
     """
 
-    base: Objective | str = field(default=DPO(beta=0.01))
+    base: Any = field(default=DPO(beta=0.01))
     clamp: float | None = number(None, above=0)
     token_level: ClassVar[bool] = True  # pyright: ignore[reportIncompatibleVariableOverride]
 

@@ -111,7 +111,7 @@ class BCO(Pointwise, id="bco"):
     delta: float | str = number_or_word("samples", "samples", "batch_means")
 
     def initial_stats(self) -> Stats | None:
-        """delta = 0 and nothing counted."""
+        """The mean 0 of nothing counted."""
         return {"delta": 0.0, "count": 0} if isinstance(self.delta, str) else None
 
     def update(self, stats: Stats | None, pair: Pair) -> Stats | None:
@@ -186,10 +186,10 @@ class APOZero(Pointwise, id="apo_zero"):
 
 @dataclass(frozen=True)
 class APODown(Objective, id="apo_down"):
-    """Anchored preference optimisation, "down" (arXiv 2408.06266), for a model better than its data.
+    """Anchored preference optimisation, "down" (arXiv 2408.06266), for models better than the data.
 
-    ``L = sigmoid(beta a) + sigmoid(-beta h)``; ``d_w = beta (sigmoid'(beta h) - sigmoid'(beta a))``,
-    ``d_l = beta sigmoid'(beta h)``.  Trap: the chosen response is pushed *down* wherever
+    ``L = sigmoid(beta a) + sigmoid(-beta h)``;
+    ``d_w = beta (sigmoid'(beta h) - sigmoid'(beta a))``, ``d_l = beta sigmoid'(beta h)``.  Trap: the chosen response is pushed *down* wherever
     ``|h| > |a|``, by design; at policy = reference its push is exactly 0.  The second half is of
     the pair, so responses without a partner have only the first.
     """
@@ -212,7 +212,5 @@ class APODown(Objective, id="apo_down"):
 
 def _log_ratios(pair: Pair) -> np.ndarray:
     """Log-ratios of chosen and rejected responses, (2, rows)."""
-    sides = np.broadcast_arrays(
-        to_numpy(pair.chosen_log_ratio), to_numpy(pair.rejected_log_ratio)
-    )
+    sides = np.broadcast_arrays(to_numpy(pair.chosen_log_ratio), to_numpy(pair.rejected_log_ratio))
     return np.stack([side.ravel() for side in sides])

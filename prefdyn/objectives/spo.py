@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from prefdyn._errors import InputError
-from prefdyn.objectives._objective import Objective, Stats, to_numpy
+from prefdyn.objectives._objective import Stats, to_numpy
 from prefdyn.objectives._pair import Pair
 from prefdyn.objectives._parameters import number, positive, weight, word
 from prefdyn.objectives._wrapper import Wrapper
@@ -35,7 +35,7 @@ class SPO(Wrapper, id="spo"):
     here.  The regulariser of the paper's first version is not known and is not part of this.
     """
 
-    base: Objective | str = "dpo"
+    base: Any = "dpo"
     mode: str = word("linear", "hinge", "dual", "barrier")
     lam: float = weight(0.1)
     v_star: float | None = number(None)
@@ -96,15 +96,15 @@ class SPO(Wrapper, id="spo"):
         """Gradients of base loss and F in all log-probabilities, chosen rows first."""
         likelihood = SFT(self.nll_norm).pushes(pair)
         preference = self.base.pushes(pair, stats.get("base"))
-        by_c, by_r = ([to_numpy(part[i]) for part in (preference, likelihood)] for i in (0, 1))
-        return tuple(np.stack([-c, r]) / np.size(c) for c, r in zip(by_c, by_r, strict=True))
+        both = [[-to_numpy(d_w), to_numpy(d_l)] for d_w, d_l in (preference, likelihood)]
+        return np.stack(both[0]), np.stack(both[1])
 
 
 def _linear(self: SPO, sft_loss: Array, xp: Any, stats: Stats | None) -> Array:
     return self.lam * (sft_loss - (self.v_star or 0.0))
 
 
-def _hinge(self: SPO, sft_loss: Array, xp: Any, stats: Stats | None) -> Array:
+def _hinge(self: Any, sft_loss: Array, xp: Any, stats: Stats | None) -> Array:
     gap = sft_loss - self.v_star - self.eps
     if not stats or "sft_loss" not in stats:
         return self.lam * xp.relu(gap)
@@ -120,7 +120,7 @@ def _batch_loss(self: SPO, stats: Stats, pair: Pair, gradients: Any) -> Stats:
     return {"sft_loss": self._sft_loss(pair)}
 
 
-def _ascend(self: SPO, stats: Stats, pair: Pair, gradients: Any) -> Stats:
+def _ascend(self: Any, stats: Stats, pair: Pair, gradients: Any) -> Stats:
     excess = self._sft_loss(pair) - self.v_star - self.eps
     return {"lam": max(0.0, float(stats["lam"] + self.eta * excess))}
 

@@ -37,8 +37,8 @@ class _Sorted(Objective):
 class AOT(_Sorted, id="aot"):
     """Alignment via optimal transport, paired (arXiv 2406.05882).
 
-    With ``delta_i = sort(log pi_w - log pi_l)_i - sort(log ref_w - log ref_l)_i`` the loss of rank i
-    is ``-(1-eps) log sigmoid(beta delta_i) - eps log sigmoid(-beta delta_i)``; the row that holds
+    With ``delta_i = sort(log pi_w - log pi_l)_i - sort(log ref_w - log ref_l)_i`` the loss of rank
+    i is ``-(1-eps) log sigmoid(beta delta_i) - eps log sigmoid(-beta delta_i)``; the row that holds
     rank i gets ``d_w = d_l = beta ((1-eps) - sigmoid(beta delta_i))``.  A batch of one is DPO.
     Traps: weights per pair do not combine with it, there is no symbolic form, and TRL 0.27's
     ``aot_pair`` is the *unpaired* formula.
