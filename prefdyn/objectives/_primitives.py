@@ -73,8 +73,7 @@ def count_guards() -> Iterator[Counter]:
 
 
 def _count(guard: str, clamped: Any) -> None:
-    if counters := _counters.get():
-        number = int(clamped.sum())
+    if (counters := _counters.get()) and (number := int(clamped.sum())):
         for counter in counters:
             counter[guard] += number
 

@@ -47,7 +47,7 @@ class Symbolic(NamedTuple):
         return {name: sympy.latex(part, symbol_names=names) for name, part in parts.items()}
 
     def values(self, objective: Objective, pair: Pair, stats: Stats | None = None) -> dict:
-        """Numbers for all symbols: from an objective, one pair of plain numbers, and statistics."""
+        """Numbers for all symbols: of an objective, a pair of plain numbers, (initial) statistics."""
         numbers = dict(zip(self.parameters.values(), objective.numbers().values(), strict=True))
         for name, symbols in self.pair.given().items():
             if getattr(pair, name) is None:
@@ -55,7 +55,7 @@ class Symbolic(NamedTuple):
             entries = np.ravel(getattr(pair, name))
             symbols = np.ravel(np.array(symbols, dtype=object))
             numbers |= {s: e for s, e in zip(symbols, entries, strict=True) if s in self.symbols}
-        stats = _flat(stats)
+        stats = _flat(stats or objective.initial_stats())
         return numbers | {symbol: stats[name] for name, symbol in self.statistics.items()}
 
     @property

@@ -189,7 +189,8 @@ class APODown(Objective, id="apo_down"):
     """Anchored preference optimisation, "down" (arXiv 2408.06266), for models better than the data.
 
     ``L = sigmoid(beta a) + sigmoid(-beta h)``;
-    ``d_w = beta (sigmoid'(beta h) - sigmoid'(beta a))``, ``d_l = beta sigmoid'(beta h)``.  Trap: the chosen response is pushed *down* wherever
+    ``d_w = beta (sigmoid'(beta h) - sigmoid'(beta a))``, ``d_l = beta sigmoid'(beta h)``.
+    Trap: the chosen response is pushed *down* wherever
     ``|h| > |a|``, by design; at policy = reference its push is exactly 0.  The second half is of
     the pair, so responses without a partner have only the first.
     """
