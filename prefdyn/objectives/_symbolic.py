@@ -47,7 +47,7 @@ class Symbolic(NamedTuple):
         return {name: sympy.latex(part, symbol_names=names) for name, part in parts.items()}
 
     def values(self, objective: Objective, pair: Pair, stats: Stats | None = None) -> dict:
-        """Numbers for all symbols: of an objective, a pair of plain numbers, (initial) statistics."""
+        """Numbers for all symbols: of an objective, one pair of numbers, and statistics."""
         numbers = dict(zip(self.parameters.values(), objective.numbers().values(), strict=True))
         for name, symbols in self.pair.given().items():
             if getattr(pair, name) is None:
