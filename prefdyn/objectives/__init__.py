@@ -12,7 +12,14 @@ only directions are.
 
 from typing import TYPE_CHECKING, Any
 
-from prefdyn.objectives._objective import Derivatives, Objective, get, names, wrapper_names
+from prefdyn.objectives._objective import (
+    Derivatives,
+    Objective,
+    classes,
+    get,
+    names,
+    wrapper_names,
+)
 from prefdyn.objectives._pair import Pair, check_values
 from prefdyn.objectives._primitives import count_guards
 from prefdyn.objectives.anchored import DPONLL, DPOP, BalancedPO, DPOShift, ProximalizedPO
@@ -97,6 +104,7 @@ __all__ = [
     "Symbolic",
     "WeightedSum",
     "check_values",
+    "classes",
     "count_guards",
     "get",
     "names",

@@ -227,7 +227,7 @@ class Objective(ABC):
         return symbolic(self, lengths)
 
 
-def get(id: str, **parameters) -> Objective:
+def get(id: str, **parameters: Any) -> Any:
     """The objective or wrapper with this id, e.g. ``get("dpo", beta=0.1)``.
 
     Parameters that a wrapper does not know go to its base: ``get("spo", base="dpo", beta=0.05)``.
@@ -256,6 +256,11 @@ def names() -> list[str]:
 def wrapper_names() -> list[str]:
     """Ids of the wrappers, which make an objective out of others."""
     return sorted(_WRAPPERS)
+
+
+def classes() -> dict[str, type[Objective]]:
+    """The class of every objective, then of every wrapper, by id."""
+    return {id: cls for group in (_REGISTRY, _WRAPPERS) for id, cls in sorted(group.items())}
 
 
 def to_numpy(value: Array) -> np.ndarray:

@@ -8,7 +8,7 @@ that is DPO.
 from dataclasses import dataclass
 from typing import Any
 
-from prefdyn.objectives._objective import Objective, Stats, get
+from prefdyn.objectives._objective import Stats, get
 from prefdyn.objectives._pair import Pair
 from prefdyn.objectives._parameters import number, positive
 from prefdyn.objectives.bradley_terry import Logistic
@@ -68,7 +68,7 @@ class FDPOAlpha(Logistic, id="f_dpo_alpha"):
         return self.beta * gap
 
 
-def FDPO(link: str, **parameters: Any) -> Objective:
+def FDPO(link: str, **parameters: Any) -> Any:
     """f-DPO by the name of its divergence: ``"js"``, ``"forward_kl"`` or ``"alpha"``."""
     return get(f"f_dpo_{link}", **parameters)
 

@@ -266,7 +266,7 @@ CASES: dict[str, Case] = {
 ELSEWHERE = {"ld_dpo", "slime", "aot", "aot_unpaired"}
 
 
-def truth(objective, row: dict[str, float]) -> list:
+def truth(objective, row: dict[str, Any]) -> list:
     """Loss and pushes of one row of pair fields, in mpmath's working precision."""
     value = {name: mpmath.mpf(float(entry)) for name, entry in row.items()}
     numbers = {name: mpmath.mpf(float(number)) for name, number in objective.numbers().items()}

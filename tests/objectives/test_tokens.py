@@ -1,4 +1,4 @@
-"""Token-level objectives: formulas token by token, masks, and what sequence pushes mean for them."""
+"""Token-level objectives: formulas token by token, masks, and what their sequence pushes mean."""
 
 import mpmath
 import numpy as np
@@ -169,11 +169,11 @@ def test_a_sequence_push_is_the_mean_of_its_token_pushes(id):
 
 def test_sequence_objectives_push_all_tokens_alike():
     tokens, (d_w, _) = get("dpo").token_pushes(PAIR)[0], get("dpo").pushes(PAIR)
-    np.testing.assert_allclose(tokens, PAIR.chosen_mask * d_w[:, None])
+    np.testing.assert_allclose(tokens, PAIR.given()["chosen_mask"] * d_w[:, None])
 
 
 def test_a_token_objective_can_be_the_base_of_a_constraint():
     spo = get("spo", base="slime", lam=0.5)
     extra = spo.token_pushes(PAIR)[0] - spo.base.token_pushes(PAIR)[0]
-    np.testing.assert_allclose(extra, 0.5 * PAIR.chosen_mask / LENGTHS[0][:, None])
+    np.testing.assert_allclose(extra, 0.5 * PAIR.given()["chosen_mask"] / LENGTHS[0][:, None])
     assert objectives.check_values(PAIR) is PAIR
