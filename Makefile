@@ -52,7 +52,7 @@ bench: $(STAMP) ## this package against plain NumPy and SciPy, as ratios
 
 clean: ## remove everything that a command here rebuilds, except .venv
 	@rm -rf .cache .hypothesis .import_linter_cache .pytest_cache .ruff_cache \
-		build dist docs/_build docs/_generated report
+		build dist docs/_build docs/_generated figures/output report
 	@find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 $(STAMP):

@@ -209,8 +209,9 @@ class _Tally:
 def error_of(comparison: Comparison, predicted: Any, observed: Any) -> float:
     """Error of one observation, in the sense of `Check`; shapes must agree or be scalar."""
     if comparison == "agree":
-        same = np.asarray(predicted) == np.asarray(observed)
-        return float(np.mean(~same)) if np.shape(predicted) == np.shape(observed) else 1.0
+        if np.shape(predicted) != np.shape(observed):
+            return 1.0
+        return float(np.mean(np.asarray(predicted) != np.asarray(observed)))
     predicted, observed = np.asarray(predicted, dtype=float), np.asarray(observed, dtype=float)
     if predicted.shape != observed.shape and 0 not in (predicted.ndim, observed.ndim):
         raise ValueError(f"predicted {predicted.shape}, but observed {observed.shape}")

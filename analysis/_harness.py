@@ -87,6 +87,11 @@ def checks(id: str) -> list[Check]:
     return [kind() for kind in _kinds() if kind.claim == id]
 
 
+def examine(id: str, seed: int = 0, scale: float = 1.0) -> ClaimResult:
+    """Run the checks of one claim here and now; arguments as in `run`."""
+    return assemble(id, [judge(check, seed, scale) for check in checks(id)])
+
+
 def verdict_of(results: Sequence[CheckResult]) -> Verdict:
     """A claim fails with any of its checks and holds if all that assert something hold."""
     found = {result["verdict"] for result in results}
@@ -120,18 +125,17 @@ def assemble(id: str, results: list[CheckResult]) -> ClaimResult:
 
 
 def _claim(id: str, key: str, seed: int, scale: float) -> ClaimResult:
-    def compute() -> ClaimResult:
-        return assemble(id, [judge(check, seed, scale) for check in checks(id)])
-
     # Runs of another depth are kept apart, so that a quick look does not cost the full result.
     folder = "claims" if scale == 1 else f"claims-{scale:g}"
+    compute = partial(examine, id, seed, scale)
     return cached(f"{folder}/{id}", key, compute, keep=lambda r: r["verdict"] != "fails")
 
 
 def _in_processes(check, ids, workers, report) -> dict[str, ClaimResult]:
     results = {}
     # Fresh processes, because forking one that has started torch's threads can hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
+    try:
         futures = {pool.submit(check, id): id for id in ids}
         for future in as_completed(futures):
             id = futures[future]
@@ -140,6 +144,8 @@ def _in_processes(check, ids, workers, report) -> dict[str, ClaimResult]:
             except Exception as error:  # e.g. a worker killed for memory
                 results[id] = assemble(id, [_broken(id, error)])
             report(results[id])
+    finally:
+        pool.shutdown(cancel_futures=True)  # an interruption waits for what runs, not for the rest
     return results
 
 

@@ -110,8 +110,14 @@ def newton_rounds(K: int, number: int = 200, rounds: int = 100) -> list[Row]:
     theta = rule.init(policies)
     np.testing.assert_allclose(rule.update(theta), minimised_round(rule, theta), atol=1e-5)
 
+    state = theta
+
+    def step_on():  # each step from where the last one ended: the rule remembers its last fit
+        nonlocal state
+        state = rule.step(state, 0, None)
+
     step, kernel, scipy = interleaved(
-        lambda: rule.step(theta, 0, None),
+        step_on,
         lambda: prefdyn.ensemble(rule, policies, rounds, reducers=("last_policy",)),
         lambda: minimised_round(rule, theta),
         repeats=5,
@@ -134,7 +140,8 @@ def jacobians(rule: Rule, number: int = 500) -> list[Row]:
         np.testing.assert_allclose(
             centred(rule.jacobian(theta).matrix), centred(alternative()), atol=1e-5
         )
-    ours, *others = interleaved(lambda: rule.jacobian(theta), *alternatives.values(), repeats=15)
+    fresh = (theta * stretch for stretch in np.linspace(1, 2, 100))  # the last fit is remembered
+    ours, *others = interleaved(lambda: rule.jacobian(next(fresh)), *alternatives.values())
     case = f"Jacobian of {type(rule).__name__}, K = {rule.K}, {number} states"
     return [
         Row(case, "rule.jacobian", name, ours, seconds)

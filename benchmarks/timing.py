@@ -13,7 +13,7 @@ from benchmarks import THREADS
 
 @dataclass(frozen=True)
 class Row:
-    """One comparison: seconds per run of ours and of the alternative, both medians."""
+    """One comparison: processor seconds per run of ours and of the alternative, both medians."""
 
     case: str
     ours: str
@@ -33,19 +33,21 @@ class Row:
 
 
 def interleaved(*functions: Callable[[], object], repeats: int = 7) -> list[float]:
-    """Median seconds of each function, called in turn so that all see the same machine.
+    """Median seconds of processor time of each function, called in turn on the same machine.
 
-    Every function runs once before the clock starts: compilation and caches are not what is
-    compared.
+    Everything here runs in one thread, so processor time is what an idle machine's clock would
+    show, whoever else is using this one.
+
+    Every function runs once before that: compilation and caches are not what is compared.
     """
     for function in functions:
         function()
     seconds = [[] for _ in functions]
     for _ in range(repeats):
         for function, times in zip(functions, seconds, strict=True):
-            start = time.perf_counter()
+            start = time.process_time()
             function()
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
     return [median(times) for times in seconds]
 
 
@@ -70,7 +72,8 @@ def markdown(rows: list[Row], setting: dict) -> str:
         "# CPU results",
         "",
         f"{setting['date']}, `{setting['command']}`, {setting['processor']}, {setting['system']}, "
-        f"Python {setting['python']}, {versions}; one thread each. Medians of interleaved runs.",
+        f"Python {setting['python']}, {versions}; one thread each. "
+        "Medians of the processor time of interleaved runs.",
         "",
         "| case | ours | alternative | ours, ms | alternative, ms | ratio | ours / floor |",
         "|---|---|---|---:|---:|---:|---:|",

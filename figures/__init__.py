@@ -25,6 +25,14 @@ ORDER = (
     "stability_region",
     "onset",
     "collapse",
+    "cyclic_collection",
+    "transitive_collection",
+    "one_shot_ranking",
+    "sampler_tilt",
+    "dpo_sampling",
+    "finite_sample",
+    "inexact_rounds",
+    "real_games",
 )
 """Names of the figures in the order of the report."""
 

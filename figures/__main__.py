@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from figures import ORDER, OUTPUT
-from figures._make import make, stored
+from figures._make import key_of, make, stored
 from figures._pool import Job, Outcome, run
 
 
@@ -27,7 +27,7 @@ class Options:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 if everything was drawn (and, with --report, nothing failed to run)."""
+    """Run the command; 0 if everything was drawn, 1 if something failed, 2 for a wrong argument."""
     options = tyro.cli(Options, args=arguments, prog="python -m figures")
     if unknown := [name for name in options.names if name not in ORDER]:
         print(
@@ -36,24 +36,33 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     began = time.perf_counter()
     outcomes = _outcomes(_jobs(options))
-    for outcome in outcomes:
-        if outcome.error:
-            print(f"{outcome.job.kind} {outcome.job.name} failed: {outcome.error}", file=sys.stderr)
+    failures = [sentence for outcome in outcomes if (sentence := _failure(outcome))]
     if options.report:
         from figures._report import write
 
         print(write(outcomes, time.perf_counter() - began, options.seed, options.full))
     else:
         print(f"{sum(outcome.record is not None for outcome in outcomes)} figures in {OUTPUT}")
-    return int(any(outcome.error for outcome in outcomes))
+    print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
+    return int(bool(failures))
+
+
+def _failure(outcome: Outcome) -> str:
+    """What went wrong with a job, if anything: it raised, or its claim fails."""
+    what = f"{outcome.job.kind} {outcome.job.name}"
+    if outcome.error:
+        return f"{what} failed: {outcome.error}"
+    fails = outcome.record is not None and outcome.record.get("verdict") == "fails"
+    return f"{what} fails; see the report for its instance" if fails else ""
 
 
 def _jobs(options: Options) -> list[tuple[Job, dict | None]]:
     """Every job with its stored record, if there is one; the long ones, figures, go first."""
     seed, full = options.seed, options.full
     jobs = [
-        (Job("figure", name, make, (name, seed, full)), stored(name, seed, full))
+        (Job("figure", name, make, (name, seed, full, key)), stored(name, key))
         for name in options.names or ORDER
+        for key in [key_of(name, seed, full)]
     ]
     if options.report:
         from figures import _claims
@@ -81,4 +90,8 @@ def _outcomes(jobs: list[tuple[Job, dict | None]]) -> list[Outcome]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("Interrupted; what was finished is kept, run again to go on.", file=sys.stderr)
+        sys.exit(130)

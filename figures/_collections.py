@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from prefdyn import MRSDPO, MRSIPO, PreferenceMatrix, ensemble, fixed_point, stability
+from figures._following import follow, moduli
+from prefdyn import MRSDPO, MRSIPO, PreferenceMatrix, ensemble
 from prefdyn.games import games_from_scores, synthetic_scores
 from prefdyn.games.helpsteer import collections
-from prefdyn.policies import entropy, softmax
+from prefdyn.policies import entropy
 
 STEPS = np.arange(6)
 ALPHA = 1 - 0.5**STEPS
@@ -40,35 +41,20 @@ def simulate(games: PreferenceMatrix) -> dict[str, np.ndarray]:
 
 
 def predict(games: PreferenceMatrix) -> dict[str, np.ndarray]:
-    """Entropy of the fixed point (games, tau, lam) and the spectral radius of every cell.
-
-    The map with (alpha, beta) moves a fraction 1 - alpha of the map with (0, tau) (claim RND-1),
-    so a multiplier m of the latter is one of ``alpha + (1 - alpha) m`` of the former.
-    """
-    entropies = {name: np.empty((*games.batch_shape, len(TAU), len(LAM))) for name in RULES}
-    radii = {
-        name: np.empty((*games.batch_shape, len(BETA), len(ALPHA), len(LAM))) for name in RULES
-    }
+    """Entropy of the fixed point (games, tau, lam) and the spectral radius of every cell."""
+    batch = games.batch_shape
+    results = {}
     for name, rule in RULES.items():
-        for along, lam in enumerate(LAM):
-            start = None
-            for k, tau in enumerate(TAU):
-                exact = rule(games, beta=tau, alpha=0.0, lam=lam)
-                point = fixed_point(exact, start)
-                entropies[name][:, k, along] = entropy(point.log_policy)
-                multipliers = stability(exact, point).multipliers[:, None]
-                own = np.flatnonzero(k >= STEPS)
-                own = own[k - own < len(STEPS)]  # cells with alpha step own, beta step k - own
-                alpha = ALPHA[own][:, None]
-                modulus = np.abs(alpha + (1 - alpha) * multipliers).max(axis=-1)
-                radii[name][:, k - own, own, along] = modulus
-                # Log-ratios grow like 1/tau, so twice the last ones are near the next ones; they
-                # are cut off where probabilities would underflow.
-                start = softmax(np.maximum(2 * point.log_policy, -600.0))
-    return {
-        **{f"{name}_fixed_entropy": values for name, values in entropies.items()},
-        **{f"{name}_radius": values for name, values in radii.items()},
-    }
+        entropies = np.empty((*batch, len(TAU), len(LAM)))
+        radii = np.empty((*batch, len(BETA), len(ALPHA), len(LAM)))
+        for last, lam in enumerate(LAM):
+            ladder = follow(lambda tau, r=rule, x=lam: r(games, beta=tau, alpha=0.0, lam=x), TAU)
+            for k, found in enumerate(ladder):
+                entropies[:, k, last] = entropy(found.point.log_policy)
+                own = STEPS[(k - len(STEPS) < STEPS) & (k >= STEPS)]  # alpha steps with this tau
+                radii[:, k - own, own, last] = moduli(found, ALPHA[own])
+        results |= {f"{name}_fixed_entropy": entropies, f"{name}_radius": radii}
+    return results
 
 
 def heat_map(ax: Any, values: np.ndarray, top: float, colours: str) -> Any:

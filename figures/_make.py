@@ -24,24 +24,24 @@ def key_of(name: str, seed: int, full: bool) -> str:
     return source_key(["prefdyn"], seed, full, [(f.name, f.read_text("utf-8")) for f in own])
 
 
-def stored(name: str, seed: int, full: bool, folder: Path = OUTPUT) -> dict[str, Any] | None:
-    """Record of a figure that is already drawn from exactly these sources, else None."""
-    record = read_record(folder / f"{name}.json", key_of(name, seed, full))
+def stored(name: str, key: str, folder: Path = OUTPUT) -> dict[str, Any] | None:
+    """Record of a figure that is already drawn under this key, else None."""
+    record = read_record(folder / f"{name}.json", key)
     files = [folder / f"{name}.{suffix}" for suffix in ("npz", *FORMATS)]
     return record if all(file.exists() for file in files) else None
 
 
-def make(name: str, seed: int, full: bool, folder: Path = OUTPUT) -> dict[str, Any]:
+def make(name: str, seed: int, full: bool, key: str, folder: Path = OUTPUT) -> dict[str, Any]:
     """Compute a figure's data, save it, draw from the saved data, and store its record.
 
     The record goes last and its predecessor first, so that a killed run never leaves a record
-    beside files it does not describe.
+    beside files it does not describe.  The key is taken before anything is imported: sources edited
+    during a run then give a record that is not recalled, never one that should not be.
     """
     import numpy as np
 
     from figures._style import style
 
-    key = key_of(name, seed, full)
     module = importlib.import_module(f"figures.plot_{name}")
     began = time.perf_counter()
     data = module.compute(seed, full)

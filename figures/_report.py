@@ -20,6 +20,19 @@ MEANING = {
     "not_run": "has no check here",
 }
 PACKAGES = ("prefdyn", "numpy", "scipy", "sympy", "torch", "numba", "matplotlib", "mpltern")
+LETTERS = {
+    "alpha": "α",
+    "beta": "β",
+    "eps": "ε",
+    "eta": "η",
+    "kappa": "κ",
+    "lam": "λ",
+    "mu": "μ",
+    "pi": "π",
+    "sqrt": "√",
+    "tau": "τ",
+    "theta": "θ",
+}
 VECTOR_LIMIT = 1_500_000
 """Bytes of SVG above which the page embeds the PNG instead: a page must still scroll."""
 
@@ -36,6 +49,7 @@ def write(outcomes: list[Outcome], seconds: float, seed: int, full: bool) -> Pat
         lstrip_blocks=True,
     )
     environment.filters["number"] = number
+    environment.filters["greek"] = greek
     page = environment.get_template("report.html.jinja").render(
         claims=[claim_of(outcome) for outcome in outcomes if outcome.job.kind == "claim"],
         figures=[figure_of(outcome) for outcome in outcomes if outcome.job.kind == "figure"],
@@ -101,3 +115,8 @@ def number(value: float | None) -> str:
     if value is None:
         return ""
     return re.sub(r"e([+-])0(\d)$", r"e\1\2", f"{value:.1e}") if value else "0"
+
+
+def greek(text: str) -> str:
+    """Names of parameters as the letters they stand for; captions are written in plain words."""
+    return re.sub(rf"\b({'|'.join(LETTERS)})(?![A-Za-z])", lambda word: LETTERS[word[0]], text)

@@ -12,15 +12,15 @@ from prefdyn.policies import entropy
 TITLE = "Collapse: how far it goes, and how fast at α = 1"
 CAPTION = """
 Lines are predicted, dots are simulated: MRS-IPO on a random, strictly strongly transitive game
-over four responses, uniform reference and offline sampler. (a) alpha = 0.5: entropy of the fixed point (lines, Newton's method) and of the
-policy after 1,000 rounds (dots) against the controlling ratio. The dashed line is the largest
-entropy that the bound on the log-odds of the best response leaves room for; it holds for every
-lam, also for 0: fully offline sampling collapses too. (b) alpha = 1, beta = 1: entropy in each
-round (dots), which falls to 0 for good, and decay at the predicted rate (lines, each with one
-constant taken from its last round shown); dashed, the bound. (c) Growth per round of the log-odds
-of the best response against each other one at alpha = 1: predicted (lines), measured over rounds
-1,000 to 2,000 (dots), lower bounds (dashed). beta is the pull to the reference; the paper's beta is
-1/beta, and its ratio contains lam, which ours does not.
+over four responses, uniform reference and offline sampler. (a) alpha = 0.5: entropy of the fixed
+point (lines, Newton's method) and of the policy after 1,000 rounds (dots) against the controlling
+ratio. The dashed line is the largest entropy that the bound on the log-odds of the best response
+leaves room for; it holds for every lam, also for 0: fully offline sampling collapses too. (b)
+alpha = 1, beta = 1: entropy in each round (dots), which falls to 0 for good, and decay at the
+predicted rate (lines, each with one constant taken from its last round shown); dashed, the bound.
+(c) Growth per round of the log-odds of the best response against each other one at alpha = 1:
+predicted (lines), measured over rounds 1,000 to 2,000 (dots), lower bounds (dashed). beta is the
+pull to the reference; the paper's beta is 1/beta, and its ratio contains lam, which ours does not.
 """
 CLAIMS = ("MRS-3", "MRS-11", "MRS-12")
 

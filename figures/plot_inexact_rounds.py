@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from figures._style import BLACK, BLUE, GREEN, GREY, PREDICTED, SIMULATED, VERMILION, figure, panel
 from prefdyn import MRSDPO, MRSIPO, Inexact, Rule, orbit
@@ -94,6 +95,21 @@ def perturbation(rule: Rule) -> np.ndarray:
     return centre(run.log_policies)
 
 
+def findings(data: dict[str, np.ndarray]) -> list[str]:
+    """Largest relative difference between simulation and prediction."""
+    kappa, alpha = data["kappa"][:, None], data["alpha"]
+    pairs = {
+        "thresholds of MRS-IPO": (data["ipo_simulated"], threshold(STRENGTH, kappa, alpha)),
+        "thresholds of MRS-DPO": (
+            data["dpo_simulated"],
+            threshold(4 * STRENGTH, data["kappa"], DPO_ALPHA),
+        ),
+        "periods": (data["period_simulated"], onset_period(kappa, alpha)),
+    }
+    worst = [f"{what} {np.abs(x / y - 1).max():.2%}" for what, (x, y) in pairs.items()]
+    return [f"Simulation and prediction differ by at most: {', '.join(worst)}."]
+
+
 def draw(data: dict[str, np.ndarray]) -> Figure:
     """Threshold and rotation, a line and dots per alpha."""
     drawing = figure(3.0)
@@ -118,12 +134,18 @@ def draw(data: dict[str, np.ndarray]) -> Figure:
         **PREDICTED,
     )
     axes[0].plot(data["kappa"], data["dpo_simulated"], color=BLACK, **SIMULATED)
-    for ax, letter, label in (
-        (axes[0], "a", r"threshold of $\beta$"),
-        (axes[1], "b", "period at the threshold (rounds)"),
+    for ax, letter, label, ticks in (
+        (axes[0], "a", r"threshold of $\beta$", (0.03, 0.1, 0.3, 1)),
+        (axes[1], "b", "period at the threshold (rounds)", (4, 10, 20, 40)),
     ):
         ax.set(xscale="log", yscale="log", xlabel=r"fraction $\kappa$ of a round", ylabel=label)
+        ax.set_xticks((0.05, 0.1, 0.2, 0.5, 1))
+        ax.set_yticks(ticks)
+        for axis in (ax.xaxis, ax.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_locator(NullLocator())
         ax.grid(color=GREY, alpha=0.2)
         panel(ax, letter)
-    axes[0].legend(loc="lower right")
+    axes[0].set_ylim(None, 2.5)
+    axes[0].legend(loc="upper left", ncols=2)
     return drawing

@@ -60,11 +60,12 @@ def compute(seed: int, full: bool = False) -> dict[str, np.ndarray]:
     for row, kind in enumerate(CLASSES):
         for column, mu in enumerate(_fixed_samplers(rng)):
             games = _games(kind, mu, rng)
-            kept[row, column] = _shares(games, minimiser(games, mu))
+            ranking = minimiser(games, mu)
+            kept[row, column] = [_share(games, ranking, name) for name in PROPERTIES]
         games = _games(kind, np.full((GAMES, K), 1 / K), rng)
         for k, name in enumerate(PROPERTIES):
             mu = np.stack([tuned(game, differences(game, name)) for game in games])
-            kept[row, -1, k] = _shares(games, minimiser(games, mu))[k]
+            kept[row, -1, k] = _share(games, minimiser(games, mu), name)
 
     uniform = np.full(K, 1 / K)
     example = built_to_fail(uniform)
@@ -165,17 +166,25 @@ def _games(kind: str, mu: np.ndarray, rng: np.random.Generator) -> PreferenceMat
     return PreferenceMatrix(0.5 + upper - upper.swapaxes(-1, -2))
 
 
-def _shares(games: PreferenceMatrix, ranking: np.ndarray) -> list[float]:
-    """Per property, the share of games that have it and keep it; NaN if none has it."""
-    shares = []
-    for name in PROPERTIES:
-        verdicts = [
-            all(logits[i] > logits[j] for i, j in pairs)
-            for game, logits in zip(games, ranking, strict=True)
-            if (pairs := differences(game, name))
-        ]
-        shares.append(float(np.mean(verdicts)) if verdicts else np.nan)
-    return shares
+def _share(games: PreferenceMatrix, ranking: np.ndarray, name: str) -> float:
+    """Share of the games with a property whose ranking keeps it; NaN if none has it."""
+    verdicts = [
+        all(logits[i] > logits[j] for i, j in pairs)
+        for game, logits in zip(games, ranking, strict=True)
+        if (pairs := differences(game, name))
+    ]
+    return float(np.mean(verdicts)) if verdicts else np.nan
+
+
+def findings(data: dict[str, np.ndarray]) -> list[str]:
+    """How many cells are as proved."""
+    agree = [
+        data["kept"][CLASSES.index(kind), sampler, k] == expected
+        for (kind, sampler), proved in PROVED.items()
+        for k, expected in enumerate(proved)
+        if expected is not None
+    ]
+    return [f"{sum(agree)} of the {len(agree)} framed cells are as proved."]
 
 
 def draw(data: dict[str, np.ndarray]) -> Figure:

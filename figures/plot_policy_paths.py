@@ -75,8 +75,7 @@ def draw(data: dict[str, np.ndarray]) -> Any:
         ax = drawing.add_subplot(grid[1, k])
         path = data["paths"][k]
         run = Orbit(path, np.log(path), np.arange(len(path)), "", None)
-        plots.orbit(run, ax, names=responses, linewidth=0.5, markersize=2.5)
-        ax.get_legend().remove()
+        plots.orbit(run, ax, names=responses, legend=False, linewidth=0.5, markersize=2.5)
         ax.set_ylim(0, 1)
         if k:
             ax.set(ylabel="", yticklabels=[])

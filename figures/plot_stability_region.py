@@ -34,9 +34,9 @@ GAMES = ("rock-paper-scissors", "random, five responses", "election cycle", "“
 
 
 def compute(seed: int, full: bool = False) -> dict[str, np.ndarray]:
-    """Radii on a fine grid, certificates by formula, verdicts by simulation on a coarser one."""
+    """Boundaries from multipliers, certificates by formula, verdicts by simulation."""
     alpha, drive = _grid(*((80, 120) if full else (40, 60)))
-    fine_alpha, fine_drive = _grid(81, 81)
+    tau = np.geomspace((1 - HIGHEST_ALPHA) / RANGE[1], 1 / RANGE[0], 600)
     chosen = (
         games.rock_paper_scissors(0.4),
         _cyclic_draw(seed),
@@ -48,16 +48,14 @@ def compute(seed: int, full: bool = False) -> dict[str, np.ndarray]:
         "games": np.array(GAMES),
         "alpha": alpha,
         "drive": drive,
-        "fine_alpha": fine_alpha,
-        "fine_drive": fine_drive,
-        "fine_radius": np.stack([_radius(game, fine_alpha, fine_drive) for game in chosen]),
+        "boundary": np.stack([_boundary(game, tau) for game in chosen]),
         "norm": np.array([np.linalg.norm(game.skew, 2) for game in chosen]),
         "largest": np.array([np.abs(game.skew).max() for game in chosen]),
         "radius": np.stack([radius for radius, _ in simulated]),
         "moving": np.stack([moving for _, moving in simulated]),
         "elsewhere": np.array(STABLE_ELSEWHERE),
         "radius_elsewhere": np.array(
-            [_radius(games.load(name), alpha, drive).max() for name in STABLE_ELSEWHERE]
+            [_radius(games.load(name), tau).max() for name in STABLE_ELSEWHERE]
         ),
     }
 
@@ -74,20 +72,28 @@ def _cyclic_draw(seed: int) -> games.PreferenceMatrix:
     return game
 
 
-def _rule(game: games.PreferenceMatrix, alpha: np.ndarray, drive: np.ndarray) -> MRSIPO:
-    return MRSIPO(game, beta=1 / drive[:, None], alpha=alpha, lam=1.0)
+def _radius(game: games.PreferenceMatrix, tau: np.ndarray) -> np.ndarray:
+    """Spectral radius at alpha = 0 and beta = tau."""
+    return stability(MRSIPO(game, beta=tau, alpha=0.0, lam=1.0)).spectral_radius
 
 
-def _radius(game: games.PreferenceMatrix, alpha: np.ndarray, drive: np.ndarray) -> np.ndarray:
-    """Spectral radius at the fixed point, (drive, alpha)."""
-    return stability(_rule(game, alpha, drive)).spectral_radius
+def _boundary(game: games.PreferenceMatrix, tau: np.ndarray) -> np.ndarray:
+    """The curve (2, tau) of alpha and lam/beta on which the radius is 1.
+
+    The fixed point depends on alpha and beta through tau = (1 - alpha) beta only. With c the radius
+    at alpha = 0, the radius along that family is 1 where alpha^2 + c^2 (1 - alpha)^2 = 1; for c < 1
+    that alpha is negative, off the plane, and there is no boundary.
+    """
+    c = _radius(game, tau)
+    alpha = (c**2 - 1) / (c**2 + 1)
+    return np.stack([alpha, (1 - alpha) / tau])
 
 
 def _simulate(
     game: games.PreferenceMatrix, alpha: np.ndarray, drive: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predicted radii (drive, alpha), and whether runs from near and from afar keep moving."""
-    rule = _rule(game, alpha, drive)
+    rule = MRSIPO(game, beta=1 / drive[:, None], alpha=alpha, lam=1.0)
     point = fixed_point(rule)
     centre = point.log_policy
     nudge = 1e-3 * np.linspace(1, -1, game.K)
@@ -129,9 +135,8 @@ def draw(data: dict[str, np.ndarray]) -> Any:
             vmax=2,
             rasterized=True,
         )
-        alpha = data["fine_alpha"]
-        boundary = np.log(data["fine_radius"][k])
-        ax.contour(alpha, data["fine_drive"], boundary, levels=[0], colors=BLACK, linewidths=1.6)
+        ax.plot(*data["boundary"][k], color=BLACK, linewidth=1.6)
+        alpha = np.linspace(0, HIGHEST_ALPHA, 200)
         contraction, mirror = _certificates(alpha, data["norm"][k], data["largest"][k])
         ax.plot(alpha, contraction, color=BLUE, linestyle="--")
         ax.plot(alpha, mirror, color=GREEN, linestyle=":", linewidth=2)
@@ -169,9 +174,9 @@ def findings(data: dict[str, np.ndarray]) -> list[str]:
     sentences, broken = [], 0
     for k, name in enumerate(data["games"]):
         near, far = data["moving"][k]
-        share = np.mean(near == (data["radius"][k] > 1))
+        agreeing = np.sum(near == (data["radius"][k] > 1))
         sentences.append(
-            f"{name}: next to the fixed point, {share:.1%} of {near.size:,} simulated verdicts are "
+            f"{name}: next to the fixed point {agreeing:,} of {near.size:,} simulated verdicts are "
             f"the predicted ones; {np.sum(far & ~near):,} recipes settle there but move from afar."
         )
         certified = drive[:, None] < np.maximum(
@@ -180,8 +185,11 @@ def findings(data: dict[str, np.ndarray]) -> list[str]:
         broken += int(np.sum(certified & (near | far)))
     sentences.append(f"Certified recipes that keep moving, in all games: {broken}.")
     calm = ", ".join(
-        f"{name} (largest radius {radius:.3f})"
+        f"{name} ({radius:.3f})"
         for name, radius in zip(data["elsewhere"], data["radius_elsewhere"], strict=True)
     )
-    sentences.append(f"Stable on the whole plane shown, and so not shown: {calm}.")
+    sentences.append(
+        "Without any unstable recipe on the plane shown, and so left out (in brackets the largest "
+        f"radius at alpha = 0): {calm}."
+    )
     return sentences

@@ -15,6 +15,10 @@ MIN_TURNS = 3
 """Fewer turns than this do not make a period."""
 MIN_ROUNDS = 10
 """Fewer rounds after the burn-in than this do not make a variance."""
+THIN = 1e-2
+"""A loop flatter than this is a line: the angle in it would be that of noise."""
+UNSTEADY = 0.2
+"""Largest relative difference between the turns of the two halves of an orbit with a period."""
 CALM = 1e-9
 """Standard deviation of the policy below which an orbit counts as settled."""
 
@@ -72,6 +76,8 @@ def cycle_strength(policies: np.ndarray, burn_in: float = 1 / 3) -> Any:
 def period(policies: np.ndarray, burn_in: float = 1 / 3) -> Any:
     """Rounds per turn from the unwrapped phase in the orbit's principal plane.
 
+    An orbit that moves back and forth on a line makes half a turn per crossing of its mean.
+
     Parameters
     ----------
     policies
@@ -87,7 +93,8 @@ def period(policies: np.ndarray, burn_in: float = 1 / 3) -> Any:
     Raises
     ------
     InsufficientData
-        For a single orbit that has settled or turned fewer than three times.
+        For a single orbit that has settled, turned fewer than three times, or turns at a rate that
+        drifts or wanders.
     """
     tail = after_burn_in(policies, burn_in)
     if tail.ndim > 2:
@@ -122,16 +129,31 @@ def _period(tail: np.ndarray) -> float:
     centred = tail - tail.mean(axis=0)
     if centred.std(axis=0).max() < CALM:
         raise InsufficientData("the orbit has settled: it has no period.")
-    _, _, axes = np.linalg.svd(centred, full_matrices=False)
-    plane = centred @ axes[:2].T
-    # Equal scales on both axes: on an elongated loop the bare angle would bunch up, not miscount.
-    phase = np.unwrap(np.arctan2(*(plane / np.maximum(plane.std(axis=0), 1e-300)).T))
-    turns = abs(phase[-1] - phase[0]) / (2 * np.pi)
-    if turns < MIN_TURNS:
+    times, turns = _winding(centred @ np.linalg.svd(centred, full_matrices=False)[2][:2].T)
+    total = abs(turns[-1] - turns[0])
+    if total < MIN_TURNS:
         raise InsufficientData(
-            f"only {turns:.1f} turns in {len(tail)} rounds: run longer to measure a period."
+            f"only {total:.1f} turns in {len(tail)} rounds: run longer to measure a period."
         )
-    return (len(tail) - 1) / turns
+    halfway = np.interp((times[0] + times[-1]) / 2, times, turns)
+    if abs(2 * abs(halfway - turns[0]) - total) > UNSTEADY * total + 1:
+        raise InsufficientData(
+            "the orbit does not turn at a steady rate, so it has no one period: look at its phase."
+        )
+    return (times[-1] - times[0]) / total
+
+
+def _winding(plane: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Times (rounds) and the number of turns made until then, of an orbit in its plane (T, 2)."""
+    spread = plane.std(axis=0)
+    if spread[1] < THIN * spread[0]:  # back and forth on a line: half a turn per crossing
+        x = plane[:, 0]
+        before = np.flatnonzero(np.signbit(x[1:]) != np.signbit(x[:-1]))
+        times = before + x[before] / (x[before] - x[before + 1])
+        return (times, np.arange(len(times)) / 2) if len(times) else (np.zeros(1), np.zeros(1))
+    # Equal scales on both axes: on an elongated loop the bare angle would bunch up, not miscount.
+    phase = np.unwrap(np.arctan2(*(plane / spread).T))
+    return np.arange(len(plane), dtype=float), phase / (2 * np.pi)
 
 
 def _recurrence(tail: np.ndarray, tolerance: float) -> int | None:

@@ -43,6 +43,8 @@ class Orbit:
         Why the run stopped, as a sentence.
     seed
         Seed of its randomness; None where the rule draws none.
+    settled
+        Whether it stopped because a round moved nothing any more.
     """
 
     policies: np.ndarray
@@ -50,6 +52,7 @@ class Orbit:
     rounds: np.ndarray
     reason: str
     seed: int | None
+    settled: bool = False
 
 
 class Ensemble(Mapping[str, np.ndarray]):
@@ -115,7 +118,7 @@ def orbit(
     rounds, save = count(rounds, "rounds", least=0), count(save, "save")
     saved, numbers = [rule.log_policy(state)], [0]
     now = saved[0]
-    reason = f"ran all {rounds} rounds; the last round still moved the policy"
+    reason, settled = f"ran all {rounds} rounds; the last round still moved the policy", False
     for t in _track(range(rounds), state.size * rounds, progress):
         state = rule.step(state, t, rng)
         before, now = now, rule.log_policy(state)
@@ -125,7 +128,8 @@ def orbit(
         if (t + 1) % save == 0 or t + 1 == rounds:
             saved.append(now)
             numbers.append(t + 1)
-        if tolerance > 0 and not rule.stochastic and _settled(before, now, tolerance):
+        settled = tolerance > 0 and not rule.stochastic and _settled(before, now, tolerance)
+        if settled:
             reason = (
                 f"settled after {t + 1} rounds: the last one moved no log-probability by more than "
                 f"{tolerance:g} (relative to its size)"
@@ -141,6 +145,7 @@ def orbit(
         np.array(numbers),
         reason,
         seed if rule.stochastic else None,
+        settled,
     )
 
 

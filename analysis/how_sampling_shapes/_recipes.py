@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis._draws import game, interior, log_uniform
 from prefdyn import MRSIPO, PreferenceMatrix, fixed_point, games, orbit
-from prefdyn.policies import centre, log_softmax
+from prefdyn.policies import centre, log_softmax, softmax_jacobian
 from prefdyn.rules import Rule
 
 Array = np.ndarray
@@ -85,11 +85,22 @@ def growth_rates(rule: Rule, rounds: int, size: float) -> Array:
     values, left = np.linalg.eig(finite_differences(rule, point).mT)
     leading = np.argmax(np.abs(values), axis=-1)[..., None, None]
     w = np.take_along_axis(left, leading, axis=-1)[..., 0]
-    away = centre(w.real)
+    away = centre(np.real(w))
     theta = point + size * away / np.linalg.norm(away, axis=-1, keepdims=True)
     run = orbit(rule, log_start=log_softmax(theta), rounds=rounds, save=rounds, tolerance=0)
     distance = np.abs(np.sum(w * (centre(run.log_policies) - point), axis=-1))
     return np.log(distance[-1] / distance[0]) / rounds
+
+
+def defective(r: Recipe) -> bool:
+    """Whether some recipe's multipliers nearly coincide although its Jacobian is no multiple of 1.
+
+    So at nearly collapsed fixed points.  The error of finite differences then enters the
+    multipliers by its square root.
+    """
+    policy = fixed_point(r.rule()).policy
+    size = spectral_norm(r.game.skew @ softmax_jacobian(policy))
+    return bool(np.any(rotations(r.game.skew, policy)[..., 0] < 1e-3 * size))
 
 
 class SymbolicMap(NamedTuple):

@@ -85,7 +85,7 @@ class MultipliersOutside(Check):
     def observe(self, instance):
         game, nash, beta = instance
         found = stability(MRSIPO(game, beta, 1.0, 1.0), nash).multipliers
-        return np.concatenate([found.real, found.imag])
+        return np.concatenate([np.real(found), np.imag(found)])
 
 
 class BoundedBelowOne(Check):

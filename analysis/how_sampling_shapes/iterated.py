@@ -253,11 +253,10 @@ class MirrorDescent(Check):
 
     def draw(self, rng):
         K = responses(rng)
-        r = recipe(rng, K, self.batch)._replace(alpha=rng.uniform(0.02, 0.98, self.batch))
-        strongest = np.abs(r.game.skew).max((-2, -1))
-        return r._replace(beta=r.lam * strongest / np.sqrt(r.alpha * (1 - r.alpha))), interior(
-            rng, K, self.batch
-        )
+        r = recipe(rng, K, self.batch)
+        alpha, lam = rng.uniform(0.02, 0.98, self.batch), rng.uniform(0.1, 1, self.batch)
+        beta = lam * np.abs(r.game.skew).max((-2, -1)) / np.sqrt(alpha * (1 - alpha))
+        return r._replace(alpha=alpha, lam=lam, beta=beta), interior(rng, K, self.batch)
 
     def predict(self, instance):
         r, _ = instance

@@ -12,7 +12,7 @@ import numpy as np
 from analysis import Check
 from analysis._draws import game, interior, log_uniform, responses
 from analysis._symbolic import symbolic_population_loss, three_responses
-from prefdyn import IPO, MRSIPO, Pair, PreferenceMatrix
+from prefdyn import IPO, MRS, MRSIPO, Pair, PreferenceMatrix
 from prefdyn.policies import centre, log_softmax, softmax
 
 Array = np.ndarray
@@ -158,6 +158,19 @@ class OptimumByLeastSquares(Check):
         weights = np.outer(instance.mu, instance.mu) * instance.game.P
         u = least_squares(weights, 1 / (2 * instance.beta))
         return centre(np.log(instance.reference) + u)
+
+
+class OptimumOfLossCore(OptimumByLeastSquares):
+    """The formula against the rule that minimises any objective's loss numerically."""
+
+    claim = "IPO-1"
+    part = "closed form against Newton's method on the shared loss core"
+    instances = 50
+
+    def observe(self, instance):
+        game, mu, reference, beta = instance
+        rule = MRS(game, "ipo", beta, 0.0, 0.0, reference=reference, offline=mu)
+        return centre(rule.update(np.zeros(rule.K)))
 
 
 class OptimumIsBest(Check):
@@ -320,6 +333,7 @@ class GradientSteps(Check):
     claim = "IPO-2"
     part = "7 gradient steps against the matrix power, uniform and random mu, L and 2 L"
     tolerance = 1e-10
+    instances = 100
 
     def draw(self, rng):
         problem, theta = with_logits(rng)

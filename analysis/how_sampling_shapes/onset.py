@@ -106,7 +106,7 @@ class RealParts(Check):
         return np.broadcast_to(instance.alpha[:, None], (self.batch, instance.game.K - 1))
 
     def observe(self, instance):
-        return stability(instance.rule()).multipliers.real
+        return np.real(stability(instance.rule()).multipliers)
 
 
 class KindOfOnset(Check):
@@ -154,8 +154,8 @@ class PeriodAtOnset(Check):
 
 def after(rule: Rule, settle: int, rounds: int) -> Array:
     """Policies (rounds + 1, ..., 3) of an orbit that has left its transient behind."""
-    policy = ensemble(rule, START, settle, reducers=["last_policy"])["last_policy"]
-    return orbit(rule, policy, rounds, tolerance=0).policies
+    transient = ensemble(rule, START, settle, reducers=["last_policy"], burn_in=0.99)
+    return orbit(rule, transient["last_policy"], rounds, tolerance=0).policies
 
 
 def turning(policies: Array) -> Array:

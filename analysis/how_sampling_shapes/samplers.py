@@ -155,6 +155,7 @@ class SmithDuality(SmithOnTop):
     part = "the margin equals min over x on Smith, y off of max_k (x^T P - y^T P)_k"
     comparison = "close"
     tolerance = 1e-9
+    instances = 100
 
     def predict(self, instance):
         from scipy.optimize import linprog

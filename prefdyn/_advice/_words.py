@@ -24,8 +24,8 @@ def describe(game: PreferenceMatrix, advice: "Advice") -> Iterator[str]:
         yield from _judged(game, advice.verdict, f"beta = {advice.beta:g}", advice.entropy or 0.0)
     if advice.beta_intervals is not None:
         yield _stable_beta(advice.beta_intervals)
-    if advice.lam_safe is not None:
-        yield _stable_share(advice.lam_safe, advice.beta)
+    if advice.stable_share is not None:
+        yield _stable_share(advice.stable_share, advice.beta)
     if advice.posterior is not None:
         yield _uncertainty(advice.posterior)
 
@@ -71,8 +71,8 @@ def _stable_beta(found: StabilityIntervals) -> str:
     return f"Locally stable beta between {low:g} and {high:g}: {pieces}."
 
 
-def _stable_share(lam_safe: float, beta: float | None) -> str:
-    share = "any on-policy share" if lam_safe == 1 else f"an on-policy share up to {lam_safe:.3g}"
+def _stable_share(largest: float, beta: float | None) -> str:
+    share = "any on-policy share" if largest == 1 else f"an on-policy share up to {largest:.3g}"
     return f"At beta = {beta:g}, {share} is locally stable."
 
 

@@ -57,12 +57,12 @@ class Advice:
         At alpha = 1: collapse or cycling instead of a verdict.
     beta_intervals
         All locally stable beta in the range; None at alpha = 1.
-    beta_safe
+    stable_above
         Smallest beta above which every beta in the range is locally stable; None if all are.
-    lam_safe
+    stable_share
         Largest on-policy share up to which every share is locally stable at this beta.
     margin
-        ``beta / beta_safe``: above 1 on the stable side.
+        ``beta / stable_above``: above 1 on the stable side.
     entropy
         Entropy of the fixed point in nats.
     posterior
@@ -78,8 +78,8 @@ class Advice:
     verdict: Verdict | None = None
     last_iterate: LastIterate | None = None
     beta_intervals: StabilityIntervals | None = None
-    beta_safe: float | None = None
-    lam_safe: float | None = None
+    stable_above: float | None = None
+    stable_share: float | None = None
     margin: float | None = None
     entropy: float | None = None
     posterior: Posterior | None = None
@@ -160,11 +160,11 @@ def advise(
 
 def _thresholds(rule: Rule, beta: float | None, range: tuple[float, float] | None) -> dict:
     intervals = critical(rule, "beta", range)
-    found = {"beta_intervals": intervals, "beta_safe": intervals.value}
+    found = {"beta_intervals": intervals, "stable_above": intervals.value}
     if beta is None:
         return found
     smallest_unstable = critical(rule, "lam").value
-    found["lam_safe"] = 1.0 if smallest_unstable is None else smallest_unstable
+    found["stable_share"] = 1.0 if smallest_unstable is None else smallest_unstable
     if intervals.value is not None:
         found["margin"] = beta / intervals.value
     return found

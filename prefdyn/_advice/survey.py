@@ -37,7 +37,8 @@ class Survey:
     worst
         Prompts by outcome, then by spectral radius, worst first.
     skipped
-        Prompts on which the objective has no optimum, with the reason.
+        Prompts whose votes make no game, or on which the objective has no optimum, with the
+        reason.
     """
 
     prompts: tuple[str, ...]
@@ -108,7 +109,10 @@ def survey(
         np.array([result.top_mass for result in good.values()]),
         {kind: outcomes.count(kind) / max(len(outcomes), 1) for kind in OUTCOMES},
         tuple(sorted(good, key=lambda name: good[name].severity, reverse=True)[:worst]),
-        {name: result for name, result in results.items() if isinstance(result, str)},
+        {
+            **getattr(games, "left_out", {}),
+            **{name: result for name, result in results.items() if isinstance(result, str)},
+        },
     )
 
 

@@ -84,7 +84,9 @@ def critical(
     rule = rule.skeleton
     get_parameter(rule, parameter)
     low, high = _checked_range(parameter, range)
-    logarithmic = parameter.rpartition(".")[-1] in ("beta", "kappa")
+    for end in (low, high):
+        set_parameter(rule, parameter, end)  # refused now and by name, not somewhere on the way
+    logarithmic = _is_scale(parameter)
     spaced = np.geomspace if logarithmic else np.linspace
     grid = spaced(low, high, count(samples, "samples", least=3))
     # Followed from the calm end, where the fixed point is near the reference.
@@ -102,6 +104,11 @@ def critical(
     return results if batch else results[0]
 
 
+def _is_scale(parameter: str) -> bool:
+    """Whether a parameter is a scale, positive and compared by ratio."""
+    return parameter.rpartition(".")[-1] in ("beta", "kappa")
+
+
 def _checked_range(parameter: str, range: tuple[float, float] | None) -> tuple[float, float]:
     if range is None:
         name = parameter.rpartition(".")[-1]
@@ -111,6 +118,8 @@ def _checked_range(parameter: str, range: tuple[float, float] | None) -> tuple[f
             )
         range = DEFAULT_RANGES[name]
     low, high = (float(end) for end in range)
+    if _is_scale(parameter) and low <= 0:
+        raise InputError(f"range starts at {low:g}: {parameter} must be above 0 throughout.")
     if not low < high:
         raise InputError(f"range ({low:g}, {high:g}) is empty: give (low, high) with low < high.")
     return low, high

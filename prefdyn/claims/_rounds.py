@@ -254,7 +254,10 @@ NS = (
         "at 1.01 and 1.05 beta_c the fixed point is locally stable, and cycles of size "
         "max|pi - pi*| = .41 and .29 coexist; (b) (-.228, .195, -.126, .005, -.047, .199), where "
         "beta_c = .017334 is the lower end of an unstable window: at .95 to .998 beta_c a cycle of "
-        "size .94 to .91 coexists. So MRS-4 decides local stability only: a global verdict needs a "
+        "size .94 to .91 coexists; (c) a game of the kind of MRS-16, scores of 0 to 4 compared on "
+        "one attribute per pair, (0, t, -t, h, 0, h) with h = sigmoid(1) - 1/2, "
+        "t = sigmoid(2) - 1/2, alpha = 1/2 and beta_c = .036792: of size .36 at 1.01 and 1.03 "
+        "beta_c. So MRS-4 decides local stability only: a global verdict needs a "
         "certificate (MRS-2, MRS-9) or a search from far starts.",
         SAMPLING,
         "derived",

@@ -8,7 +8,7 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``alpha``, ``lam``, ``beta``, ``reference``, ``offline``), ``verdict`` (the word), ``linear``
     (``spectral_radius``, ``kind``, ``period``, ``multipliers`` as ``[real, imaginary]``,
     ``jacobian_by``), ``fixed_point`` (``policy``, ``entropy``, ``residual``, ``method``),
-    ``stable_beta`` (``range``, ``intervals``), ``beta_safe``, ``lam_safe``, ``margin``,
+    ``stable_beta`` (``range``, ``intervals``), ``stable_above``, ``stable_share``, ``margin``,
     ``certificates`` (list of ``name``, ``value``, ``holds``, ``proves``, ``statement``, ``claim``),
     ``far_starts`` (``number``, ``astray``, ``slow``, ``distance``, ``rounds``), ``last_iterate``
     (``kind``, ``top``, ``rate``, ``rounds_to_collapse``, ``rounds_per_turn``,

@@ -136,7 +136,7 @@ def _measured(run: "Run") -> dict[str, Any]:
     import prefdyn
     from prefdyn._simulate import TAIL_ROUNDS
 
-    if run.reason.startswith("settled"):
+    if run.settled:
         # It stays where it is, however few rounds that took.
         settled = {"cycle_strength": 0.0, "period": None, "recurrence": 1}
         return settled | {"refused": {"period": "none: the run has settled"}}
@@ -192,10 +192,13 @@ def _draw(path: Path, rule: "Rule", run: "Run", names: list[str], recipe: Orbit)
 
 def _picture(rule: "Rule", run: "Run", names: list[str], last_iterate: bool) -> Any:
     """The first rounds as a path over the simplex and the others as dots; else lines."""
+    from matplotlib import pyplot
+
     from prefdyn import plots
 
     if len(names) != 3:
-        return plots.orbit(run, names=names)
+        wide = pyplot.figure(figsize=(8, 4.5), layout="constrained")
+        return plots.orbit(run, wide.add_subplot(), names=names)
     if last_iterate:  # without a fixed reference there may be no fixed point to mark
         ax = plots.flow(plots.streamlines(rule), plots.simplex_axes(3, names))
     else:

@@ -10,8 +10,6 @@ from prefdyn import __version__
 
 NARROW = 80
 """Columns where the output is not a terminal."""
-
-
 LISTED = 20
 """Responses of a policy that are listed before the rest is added up."""
 
@@ -22,7 +20,7 @@ def show(command: Any, answer: dict[str, Any]) -> None:
         import json
 
         head = {"command": type(command).__name__.lower(), "version": __version__}
-        print(json.dumps(head | plain(answer), indent=2, ensure_ascii=False, allow_nan=False))
+        print(json.dumps(head | plain(answer), indent=2, allow_nan=False))
         return
     from rich.console import Console
 
@@ -82,9 +80,9 @@ def table(
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
-    for heading, cells in zip(headings, zip(*rows, strict=True), strict=True):
-        justify = "right" if all(isinstance(cell, (int, float)) for cell in cells) else "left"
-        made.add_column(heading, justify=justify, overflow="fold")
+    for k, heading in enumerate(headings):
+        numbers = all(isinstance(row[k], (int, float)) for row in rows)
+        made.add_column(heading, justify="right" if numbers else "left", overflow="fold")
     for row in rows:
         made.add_row(*(form(cell) if isinstance(cell, (int, float)) else cell for cell in row))
     return made

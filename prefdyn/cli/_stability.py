@@ -25,7 +25,7 @@ class Stability(Recipe):
 
     For example:
       prefdyn stability rps:0.4 --alpha 0.5 --lam 1 --beta 0.15
-      prefdyn stability minneapolis --objective dpo --alpha 0.5 --lam 1
+      prefdyn stability arxiv --objective dpo --alpha 0.5 --lam 1
       prefdyn stability votes.csv --alpha 0.5 --lam 1 --beta 0.1 --per-prompt
     """
 
@@ -147,8 +147,8 @@ def _numbers(advice: "Advice") -> dict[str, Any]:
             "method": linear.point.method,
         },
         "stable_beta": beta and {"range": beta.range, "intervals": beta.intervals},
-        "beta_safe": advice.beta_safe,
-        "lam_safe": advice.lam_safe,
+        "stable_above": advice.stable_above,
+        "stable_share": advice.stable_share,
         "margin": advice.margin,
         "certificates": [asdict(known) for known in judged.certificates] if judged else [],
         "far_starts": judged and judged.far_starts and asdict(judged.far_starts),
@@ -213,16 +213,16 @@ def _judged(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _thresholds(answer: dict[str, Any]) -> dict[str, Any]:
-    beta, posterior, lam = answer["stable_beta"], answer["posterior"], answer["lam_safe"]
+    beta, posterior, lam = answer["stable_beta"], answer["posterior"], answer["stable_share"]
     if beta is None:
         return {}
     low, high = beta["range"]
     pieces = " and ".join(f"{a:.4g} to {b:.4g}" for a, b in beta["intervals"]) or "none"
-    safe = answer["beta_safe"]
+    above = answer["stable_above"]
     return {
         "stable_beta": f"{pieces} (searched {low:g} to {high:g})",
-        "smallest_safe_beta": "all of the range is stable" if safe is None else float(safe),
-        "margin": answer["margin"] and f"{answer['margin']:.4g} (beta / smallest safe beta)",
+        "locally_stable_above": "all of the range is" if above is None else float(above),
+        "margin": answer["margin"] and f"{answer['margin']:.4g} (beta over that)",
         "largest_stable_on-policy_share": lam and float(lam),
         "posterior": posterior and _band(posterior),
     }

@@ -21,10 +21,11 @@ from prefdyn.games.structure import (
     is_transitive,
     smith_set,
 )
-from prefdyn.games.votes import load_votes
+from prefdyn.games.votes import PromptGames, load_votes
 
 __all__ = [
     "PreferenceMatrix",
+    "PromptGames",
     "bradley_terry",
     "condorcet_over_cycle",
     "condorcet_winner",

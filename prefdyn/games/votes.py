@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from math import isfinite
 from pathlib import Path
@@ -16,6 +16,14 @@ from prefdyn.games.matrix import PreferenceMatrix
 
 COLUMNS = ("winner", "loser", "count", "prompt", "tie")
 TRUTH = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+
+
+class PromptGames(dict[str, PreferenceMatrix]):
+    """Games by prompt, and in `left_out` the prompts whose votes make no game, with the reason."""
+
+    def __init__(self, games: Mapping[str, PreferenceMatrix], left_out: Mapping[str, str]) -> None:
+        super().__init__(games)
+        self.left_out = dict(left_out)
 
 
 class Vote(NamedTuple):
@@ -35,10 +43,10 @@ def load_votes(
 @overload
 def load_votes(
     path: str | Path, prior: float = ..., *, per_prompt: Literal[True]
-) -> dict[str, PreferenceMatrix]: ...
+) -> PromptGames: ...
 def load_votes(
     path: str | Path, prior: float = 0.5, per_prompt: bool = False
-) -> PreferenceMatrix | dict[str, PreferenceMatrix]:
+) -> PreferenceMatrix | PromptGames:
     """Read votes and count them into a game, or into one game per prompt.
 
     Parameters
@@ -51,12 +59,14 @@ def load_votes(
     prior : float
         Pseudo-count of `PreferenceMatrix.from_wins`.
     per_prompt : bool
-        Make one game per prompt, each over the responses that its own votes name. By default
-        all votes are pooled into one game, and its ``source`` says so.
+        Make one game per prompt, each over the responses that its own votes name; a prompt
+        whose responses no chain of comparisons links is left out and said to be. By default all
+        votes are pooled into one game, and its ``source`` says so.
 
     Returns
     -------
-    PreferenceMatrix, or dict from prompt to PreferenceMatrix
+    PreferenceMatrix, or PromptGames
+        A dict from prompt to `PreferenceMatrix` with the attribute ``left_out``.
         Responses are in the order in which they first appear.
 
     Raises
@@ -64,7 +74,7 @@ def load_votes(
     InputError
         Naming the file and the line: unknown or missing columns, a self-comparison, a count
         that is not a number >= 0, broken CSV or JSON, an empty file, a wrong encoding, or
-        responses that no chain of comparisons links.
+        responses that no chain of comparisons links (per prompt: on every prompt).
     """
     path = Path(path)
     votes = list(_read(path))
@@ -79,16 +89,15 @@ def load_votes(
             f"{path.name} has rows without a prompt, so there is no game per prompt; "
             "add a prompt column or pool the votes."
         )
-    games, failures = {}, []
+    games, left_out = {}, {}
     for prompt, group in group_by_prompt(votes).items():
         try:
             games[prompt] = _game(group, prior, path.name, f", prompt {prompt!r}")
         except InputError as error:
-            failures.append(str(error))
-    if failures:
-        others = f" ({len(failures) - 1} more prompts fail likewise)" if failures[1:] else ""
-        raise InputError(failures[0].removesuffix(".") + others + ".")
-    return games
+            left_out[prompt] = str(error)
+    if not games:
+        raise InputError(f"no prompt makes a game: {next(iter(left_out.values()))}")
+    return PromptGames(games, left_out)
 
 
 def group_by_prompt(votes: list[Vote]) -> dict[str, list[Vote]]:

@@ -11,12 +11,19 @@ from prefdyn._simulate import Orbit
 from prefdyn.plots._axes import FAINT, SOFT, axes, colour
 from prefdyn.policies.softmax import entropy as entropy_of
 
+LABELLED = 10
+"""With more responses than this, a legend would squash the axes and is left out."""
 DOTS = 300
 """With more saved rounds than this, dots would merge and only the line is drawn."""
 
 
 def orbit(
-    run: Orbit, ax: Axes | None = None, *, names: Sequence[str] | None = None, **line: Any
+    run: Orbit,
+    ax: Axes | None = None,
+    *,
+    names: Sequence[str] | None = None,
+    legend: bool = True,
+    **line: Any,
 ) -> Axes:
     """Draw the probability of each response in every saved round.
 
@@ -31,6 +38,8 @@ def orbit(
         Axes to draw on; by default a new figure.
     names
         One name per response; numbers by default.
+    legend
+        Whether to say above the axes which line is which response (up to ten responses).
     **line
         Changes to the lines' style.
 
@@ -52,7 +61,8 @@ def orbit(
         label = f"response {k}" if names is None else names[k]
         ax.plot(run.rounds, share, **_style(run, k, line), label=label)
     ax.set(xlabel="round", ylabel="probability", ylim=(-0.03, 1.03))
-    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(K, 5), frameon=False, borderpad=0)
+    if legend and K <= LABELLED:
+        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=min(K, 5), frameon=False)
     return ax
 
 

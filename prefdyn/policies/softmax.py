@@ -42,8 +42,8 @@ def softmax_jacobian(policy: Array) -> Array:
 def entropy(log_policy: Array) -> Array:
     """Shannon entropy ``-sum pi log pi`` in nats of log-probabilities (..., K)."""
     xp = array_namespace(log_policy)
-    # p * log p -> 0 as p -> 0, but 0 * -inf is NaN: a floor on the factor leaves the product at 0.
-    return -xp.sum(xp.exp(log_policy) * xp.clip(log_policy, min=-1e308), axis=-1)
+    # p * log p -> 0 as p -> 0, but 0 * inf is NaN: a bound on the factor leaves the product at 0.
+    return xp.sum(xp.exp(log_policy) * xp.clip(0.0 - log_policy, max=1e308), axis=-1)
 
 
 def kl(log_p: Array, log_q: Array) -> Array:

@@ -55,7 +55,7 @@ def mirror_descent(A: np.ndarray, beta: Any, alpha: Any, lam: Any) -> Certificat
     """``(lam max|A| / beta)^2 <= alpha (1 - alpha)``: KL to the fixed point shrinks (MRS-9)."""
     drive = (lam * np.abs(A).max(axis=(-2, -1)) / beta) ** 2
     room = alpha * (1 - alpha)
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         value = np.where(room > 0, drive / room, np.inf)
     # At alpha = 0 and lam = 0 drive and room vanish together; the contraction covers that case.
     return Certificate(

@@ -180,9 +180,9 @@ def _newton_system(P, mu, scores, system, residual):
             system[i, j] -= slope * mu[j]
             system[j, i] -= slope * mu[i]
     for i in range(K):
-        total = system[i, i]
+        scale = system[i, i] if system[i, i] > 0 else 1.0  # see mrs_dpo._laplacian
         for j in range(K):
-            system[i, j] += total * mu[j]
+            system[i, j] += scale * mu[j]
 
 
 @numba.njit(cache=True, error_model="numpy")  # a singular system gives NaN, not an exception

@@ -81,7 +81,7 @@ def _advance(rule, theta, rounds, implicit) -> Advanced:
         mean,
         deviations,
         rounds,
-        implicit,
+        np.repeat(np.arange(K)[:, None], width, axis=1) if implicit else None,
         width,
     )
     if not ok:
@@ -94,15 +94,13 @@ def _advance(rule, theta, rounds, implicit) -> Advanced:
 
 
 @_compile
-def _run(
-    games, which, gain, alpha, lam, drift, offline, theta, mean, deviations, rounds, implicit, L
-):
+def _run(games, which, gain, alpha, lam, drift, offline, theta, mean, deviations, rounds, order, L):
     size, K = theta.shape
     x, pi, mu, new = np.empty((K, L)), np.empty((K, L)), np.empty((K, L)), np.empty((K, L))
     drifts, offlines = np.empty((K, L)), np.empty((K, L))
     means, squares = np.empty((K, L)), np.empty((K, L))
     game, rates = np.empty((K * K, L)), np.empty((3, L))
-    scores, work = np.empty((K, L)), np.empty((K * K + 4, L))
+    scores, work = np.empty((K, L)), np.empty((2 * K * K + 2 * K + 4, L))
     for first in range(0, size, L):
         for q in range(L):
             b = min(first + q, size - 1)  # spare lanes repeat the last orbit
@@ -117,11 +115,10 @@ def _run(
             for i in range(K):
                 for q in range(L):
                     mu[i, q] = rates[2, q] * pi[i, q] + offlines[i, q]
-            if implicit:
-                if not _dpo_drive(game, mu, scores, new, work):
-                    return False
-            else:
+            if order is None:  # pruned before compilation: MRS-IPO does not wait for Newton's
                 _ipo_drive(game, mu, new)
+            elif not _dpo_drive(game, mu, scores, order, new, work):
+                return False
             _mix(x, new, drifts, rates, work)
             settled = t % CHECK == 0 and _settled(x, new)
             x, new = new, x
@@ -207,13 +204,42 @@ def _settled(x, new):
 
 
 @_compile
-def _dpo_drive(game, mu, scores, step, work):
-    """Newton's method for the DPO scores; False if it does not settle (see mrs_dpo)."""
+def _dpo_drive(game, mu, scores, order, new, work):
+    """DPO scores by `_fit`, with the responses of each orbit in order of their share in mu."""
     K, L = mu.shape
-    system, spread, largest, scale = work[: K * K], work[K * K], work[K * K + 1], work[K * K + 2]
+    sorted_game, rest = work[: K * K], work[K * K :]
+    sorted_mu, sorted_scores = rest[:K], rest[K : 2 * K]
+    for q in range(L):
+        for i in range(1, K):  # insertion sort: the order rarely changes from round to round
+            response = order[i, q]
+            while i > 0 and mu[order[i - 1, q], q] > mu[response, q]:
+                order[i, q] = order[i - 1, q]
+                i -= 1
+            order[i, q] = response
+        for i in range(K):
+            a = order[i, q]
+            sorted_mu[i, q], sorted_scores[i, q] = mu[a, q], scores[a, q]
+            for j in range(K):
+                sorted_game[i * K + j, q] = game[a * K + order[j, q], q]
+    if not _fit(sorted_game, sorted_mu, sorted_scores, new, rest[2 * K :]):
+        return False
+    for q in range(L):
+        for i in range(K):
+            scores[order[i, q], q] = new[order[i, q], q] = sorted_scores[i, q]
+    return True
+
+
+@_compile
+def _fit(game, mu, scores, step, work):
+    """Newton's method for the DPO scores, in place; False if it does not settle (see mrs_dpo)."""
+    K, L = mu.shape
+    rates, largest, spread = work[: K * K], work[K * K], work[K * K + 1]
+    scale, moving = work[K * K + 2], work[K * K + 3]
+    for q in range(L):
+        moving[q] = 1.0
     for _ in range(MAX_NEWTON_STEPS):
-        _newton_system(game, mu, scores, system, step, work[K * K + 2], work[K * K + 3])
-        _eliminate(system, step, work[K * K + 3])
+        _newton_system(game, mu, scores, rates, step, largest, spread)
+        _eliminate(rates, step, largest)
         for q in range(L):
             largest[q], spread[q], scale[q] = step[0, q], step[0, q], 1.0
         for i in range(K):
@@ -221,34 +247,32 @@ def _dpo_drive(game, mu, scores, step, work):
                 largest[q] = max(largest[q], step[i, q])
                 spread[q] = min(spread[q], step[i, q])
                 scale[q] = max(scale[q], abs(scores[i, q]))
-        settled = 0
+        # log1p(d) / d is a safe step length; 2 / (2 + d) is just below it and costs no logarithm.
         for q in range(L):
             spread[q] = largest[q] - spread[q]
-            if not spread[q] < np.inf:  # NaN too: the system was singular
-                return False
-            settled += spread[q] <= 1e-10 * scale[q]  # the next error is its square
-        # log1p(d) / d is a safe step length; 2 / (2 + d) is just below it and costs no logarithm.
+            largest[q] = moving[q] * 2 / (2 + spread[q])
         for i in range(K):
             for q in range(L):
-                scores[i, q] += step[i, q] * (2 / (2 + spread[q]))
-        if settled == L:
-            for i in range(K):
-                for q in range(L):
-                    step[i, q] = scores[i, q]
+                scores[i, q] += step[i, q] * largest[q]
+        left = 0.0
+        for q in range(L):
+            if not spread[q] < np.inf:  # NaN too: the system was singular
+                return False
+            if spread[q] <= 1e-10 * scale[q]:  # the next error is its square
+                moving[q] = 0.0
+            left += moving[q]
+        if left == 0:
             return True
     return False
 
 
 @_compile
-def _newton_system(game, mu, scores, system, residual, excess, slope):
-    """Fill the regularised Laplacian and the residual of the DPO equations."""
+def _newton_system(game, mu, scores, rates, residual, excess, slope):
+    """Off-diagonal weights of the Laplacian and the residual of the DPO equations."""
     K, L = mu.shape
     for i in range(K):
         for q in range(L):
             residual[i, q] = 0.0
-        for j in range(K):
-            for q in range(L):
-                system[i * K + j, q] = mu[j, q]
     for i in range(K):
         for j in range(i):
             above, below, a, b = game[i * K + j], game[j * K + i], scores[i], scores[j]
@@ -265,37 +289,46 @@ def _newton_system(game, mu, scores, system, residual, excess, slope):
             for q in range(L):
                 residual[j, q] -= excess[q] * mu[i, q]
             for q in range(L):
-                system[i * K + i, q] += slope[q] * mu[j, q]
+                rates[i * K + j, q] = slope[q] * mu[j, q]
             for q in range(L):
-                system[i * K + j, q] -= slope[q] * mu[j, q]
-            for q in range(L):
-                system[j * K + j, q] += slope[q] * mu[i, q]
-            for q in range(L):
-                system[j * K + i, q] -= slope[q] * mu[i, q]
+                rates[j * K + i, q] = slope[q] * mu[i, q]
 
 
 @_compile
-def _eliminate(system, b, factor):
-    """Gaussian elimination in place, without pivoting.
+def _eliminate(rates, b, inverse):
+    """Solve ``sum_j rates_ij (x_i - x_j) = b_i`` in place, with the last x at 0.
 
-    The system is a symmetric positive definite one with its rows scaled, which needs none.
+    Eliminating response c turns what the others lose to it into links among them: rates are only
+    ever added, so no rate cancels, and no pivoting is needed as long as the rare responses go
+    first (the equation of a frequent one is the sum of theirs, up to rounding).
     """
     K, L = b.shape
-    for c in range(K):
-        for i in range(c + 1, K):
+    for c in range(K - 1):
+        for q in range(L):
+            inverse[q] = rates[c * K + c + 1, q]
+        for j in range(c + 2, K):
             for q in range(L):
-                factor[q] = system[i * K + c, q] / system[c * K + c, q]
-            for j in range(c + 1, K):
-                for q in range(L):
-                    system[i * K + j, q] -= factor[q] * system[c * K + j, q]
-            for q in range(L):
-                b[i, q] -= factor[q] * b[c, q]
-    for c in range(K - 1, -1, -1):
+                inverse[q] += rates[c * K + j, q]
+        for q in range(L):
+            inverse[q] = 1 / inverse[q]
         for j in range(c + 1, K):
             for q in range(L):
-                b[c, q] -= system[c * K + j, q] * b[j, q]
+                rates[c * K + j, q] *= inverse[q]
         for q in range(L):
-            b[c, q] /= system[c * K + c, q]
+            b[c, q] *= inverse[q]
+        for i in range(c + 1, K - 1):
+            for q in range(L):
+                b[i, q] += rates[i * K + c, q] * b[c, q]
+            for j in range(c + 1, K):
+                if j != i:
+                    for q in range(L):
+                        rates[i * K + j, q] += rates[i * K + c, q] * rates[c * K + j, q]
+    for q in range(L):
+        b[K - 1, q] = 0.0
+    for c in range(K - 2, -1, -1):
+        for j in range(c + 1, K - 1):
+            for q in range(L):
+                b[c, q] += rates[c * K + j, q] * b[j, q]
 
 
 LOG2_E = 1.4426950408889634
@@ -306,7 +339,7 @@ ROUND = 1.5 * 2.0**52
 
 @_compile
 def _exp(x):
-    """``exp(x)`` for x <= 0 within 1.1 units in the last place; below -708 it stays at e^-708.
+    """``exp(x)`` for x <= 0 within 1.1 units in the last place; 0 below -708.
 
     ``x = k ln 2 + r`` with ``|r| <= ln(2)/2``; the Taylor series of ``e^r`` to r^13 is exact to
     rounding; ``2^k`` is added to the exponent bits.
@@ -329,4 +362,5 @@ def _exp(x):
     p = p * r + 1
     p = p * r + 1
     exponent = np.float64(shifted).view(np.int64) << 52
-    return np.int64(np.float64(p).view(np.int64) + exponent).view(np.float64)
+    power = np.int64(np.float64(p).view(np.int64) + exponent).view(np.float64)
+    return power if x >= -708.0 else 0.0

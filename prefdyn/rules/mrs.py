@@ -118,8 +118,12 @@ class MRS(MixedReferenceSampling):
         theta = centre(reference.expand(shape).clone())
         system = self._system(theta, mu, reference)
         for _ in range(MAX_NEWTON_STEPS):
-            # Centred: rounding of a large Hessian leaks into the constant, which means nothing.
-            step = -centre(torch.linalg.solve(system.hessian, system.gradient[..., None])[..., 0])
+            try:
+                raw = torch.linalg.solve(system.hessian, system.gradient[..., None])[..., 0]
+            except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]
+                break
+            # Rounding of a large Hessian leaks into the constant, which means nothing.
+            step = -centre(raw)
             before = system.gradient.abs().amax(-1).clamp(min=1e-14)
             for _ in range(30):
                 trial = self._system(theta + step, mu, reference)

@@ -74,10 +74,10 @@ class MRSDPO(DrivenRule):
         return self.collapse_bound(gain=4.0)
 
     def compiled(self, K: int) -> Any:
-        """Kernel that advances many orbits; see `prefdyn.rules._kernels`."""
-        from prefdyn.rules import _kernels
+        """Kernel that advances many orbits; see `prefdyn.rules._lanes`."""
+        from prefdyn.rules import _lanes
 
-        return _kernels.advance_dpo
+        return _lanes.advance_dpo
 
 
 def bradley_terry_scores(P: np.ndarray, mu: np.ndarray) -> np.ndarray:
@@ -131,16 +131,18 @@ def _fit(P: Array, scores: Array) -> tuple[Array, Array]:
 
 
 def _laplacian(slope: Array, mu: Array) -> Array:
-    """Weighted Laplacian ``diag(W 1) - W``, ``W_ij = mu_j slope_ij``, made regular by ``W 1 mu^T``.
+    """Weighted Laplacian ``diag(W 1) - W``, ``W_ij = mu_j slope_ij``, made regular by ``c mu^T``.
 
-    mu spans its left null space, so the added term only fixes the free constant; its rows are as
-    small as the Laplacian's own, which would otherwise be rounded away where wins are certain.
+    mu spans its left null space, so for any c > 0 the added term only fixes the free constant.
+    With ``c = W 1`` it is no larger than the Laplacian's rows, which a larger one would round away
+    where wins are certain; a row that is 0 altogether (mu at a vertex) gets 1.
     """
     xp = array_namespace(slope)
     identity = xp.eye(mu.shape[-1], dtype=mu.dtype)
     weights = slope * mu[..., None, :] * (1 - identity)
     totals = xp.sum(weights, axis=-1)[..., None]
-    return totals * (identity + mu[..., None, :]) - weights
+    scale = xp.where(totals > 0, totals, 1.0)
+    return totals * identity - weights + scale * mu[..., None, :]
 
 
 def _newton_step(P: Array, mu: Array, scores: Array) -> Array:

@@ -48,7 +48,7 @@ class MRSIPO(DrivenRule):
         )
 
     def compiled(self, K: int) -> Any:
-        """Kernel that advances many orbits; see `prefdyn.rules._kernels`."""
-        from prefdyn.rules import _kernels
+        """Kernel that advances many orbits; see `prefdyn.rules._lanes`."""
+        from prefdyn.rules import _lanes
 
-        return _kernels.advance_ipo
+        return _lanes.advance_ipo

@@ -101,3 +101,8 @@ def test_large_vector_images_give_way_to_pixels(page, monkeypatch):
 )
 def test_numbers(value, text):
     assert _report.number(value) == text
+
+
+def test_parameters_become_letters_and_other_words_stay():
+    text = "alpha^2 + (lam a/beta)^2, sqrt(beta), beta_c, mu0, alphabet, tau, taut"
+    assert _report.greek(text) == "α^2 + (λ a/β)^2, √(β), β_c, μ0, alphabet, τ, taut"

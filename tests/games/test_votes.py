@@ -131,10 +131,14 @@ def test_games_per_prompt_need_a_prompt_in_every_row(write):
         load_votes(write("winner,loser,prompt\na,b,\n"), per_prompt=True)
 
 
-def test_unlinked_prompts_are_named_and_numbered(write):
-    rows = "".join(f"a,b,{p}\nc,d,{p}\n" for p in "pqr") + "a,b,fine\n"
-    with pytest.raises(InputError, match=r"prompt 'p': no comparison .*\(2 more prompts"):
-        load_votes(write("winner,loser,prompt\n" + rows), per_prompt=True)
+def test_unlinked_prompts_are_left_out_with_the_reason(write):
+    unlinked = "".join(f"a,b,{p}\nc,d,{p}\n" for p in "pqr")
+    games = load_votes(write("winner,loser,prompt\n" + unlinked + "a,b,fine\n"), per_prompt=True)
+    assert list(games) == ["fine"]
+    assert list(games.left_out) == ["p", "q", "r"]
+    assert "prompt 'p': no comparison" in games.left_out["p"]
+    with pytest.raises(InputError, match=r"no prompt makes a game: .*prompt 'p': no comparison"):
+        load_votes(write("winner,loser,prompt\n" + unlinked), per_prompt=True)
 
 
 def test_only_known_kinds_of_files_are_read(write, tmp_path):

@@ -82,4 +82,4 @@ def test_exponential_is_exact_to_rounding():
     x = -np.concatenate([np.linspace(0, 708, 100_001), np.logspace(-20, 2, 1000)])
     ours = np.array([_lanes._exp(value) for value in x])
     np.testing.assert_allclose(ours, np.exp(x), rtol=5e-16)
-    assert 0 < _lanes._exp(-1e9) < 1e-300
+    assert _lanes._exp(-1e9) == 0
