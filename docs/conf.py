@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import prefdyn
 from prefdyn import claims, objectives
@@ -91,7 +92,7 @@ def module_page(module: str) -> str:
 
 def objectives_table() -> str:
     """Every objective and wrapper: id, class, first sentence of its docstring, parameters."""
-    found = objectives.classes()
+    found: dict[str, Any] = dict(objectives.classes())
     parts = ["| id | class | what it is | defaults |", "|---|---|---|---|"]
     for id, cls in found.items():
         summary = escaped(" ".join((cls.__doc__ or "").partition("\n\n")[0].split()))

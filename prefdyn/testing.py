@@ -262,7 +262,7 @@ def check_objective(
     form = objective.symbolic()
     c, r = form.pair.chosen, form.pair.rejected
     expressions = [form.loss, -form.chosen_push, form.rejected_push]
-    expressions += [sympy.diff(form.loss, *by) for by in ((c, c), (c, r), (r, r))]
+    expressions += [sympy.diff(form.loss, *by, simplify=False) for by in ((c, c), (c, r), (r, r))]
     ones = np.ones(len(gaps))
     points = {"ref_chosen": -0.5 * ones, "ref_rejected": -1.25 * ones}
     points["chosen"] = np.minimum(gaps, 0.0) - 2.25  # log-probabilities stay below 0

@@ -53,9 +53,8 @@ def test_objectives_that_reduce_to_dpo(id, parameters):
     same(DPO, get(id, beta=BETA, **parameters), random_pair())
 
 
-@given(st.integers(0, 1000))
-def test_a_batch_of_one_has_nothing_to_sort(seed):
-    pair = random_pair(seed, n=1)
+def test_a_batch_of_one_has_nothing_to_sort():
+    pair = random_pair(n=1)
     for id in ("aot", "aot_unpaired"):
         same(DPO, get(id, beta=BETA), pair)
         same(get("cdpo", beta=BETA), get(id, beta=BETA, label_smoothing=0.1), pair)
