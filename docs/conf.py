@@ -22,7 +22,7 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 myst_enable_extensions = ["attrs_block", "dollarmath"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated/objective-ids.md"]
 default_role = "code"
 html_theme = "furo"
 html_title = "prefdyn"
