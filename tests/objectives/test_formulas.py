@@ -1,6 +1,8 @@
 """Every objective against its formula: values, pushes, second derivatives, extremes, kinks."""
 
+import runpy
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import mpmath
@@ -63,6 +65,12 @@ def test_every_objective_has_a_case():
     assert set(CASES) | ELSEWHERE == shipped <= set(objectives.names())
     assert not set(CASES) & ELSEWHERE
     assert {"wpo", "weighted_sum"} == set(objectives.wrapper_names())
+
+
+def test_the_table_of_the_documentation_has_a_row_for_each():
+    table = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "conf.py"))["objectives_table"]
+    for id in objectives.names() + objectives.wrapper_names():
+        assert f"\n| `{id}` | `" in table()
 
 
 @ids
