@@ -61,6 +61,7 @@ def test_mirror_descent_shrinks_the_divergence_by_alpha(rule, data, value):
     assert np.all(divergence[1:][clear] <= alpha * divergence[:-1][clear] * (1 + 1e-6))
 
 
+@settings(max_examples=60)
 @given(rule=rules(strength=0.49, min_beta=0.02))
 def test_a_global_certificate_is_never_given_to_an_unstable_recipe(rule):
     radius = stability(rule).spectral_radius
@@ -72,7 +73,7 @@ def test_a_global_certificate_is_never_given_to_an_unstable_recipe(rule):
             assert certificate.holds == (radius < 1)
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(
     game=any_game(min_K=2, max_K=5, kind="strongly_transitive"),
     alpha=st.floats(0.0, 0.9),

@@ -36,7 +36,7 @@ def rps_threshold(a, alpha, lam=1.0, kappa=1.0, gain=1.0):
 
 @pytest.mark.parametrize(("cls", "gain"), [(MRSIPO, 1.0), (MRSDPO, 4.0)])
 @given(a=st.floats(0.05, 0.45), alpha=st.floats(0.0, 0.95), lam=st.floats(0.2, 1.0))
-@settings(max_examples=10)
+@settings(max_examples=5)
 def test_the_threshold_of_rock_paper_scissors(cls, gain, a, alpha, lam):
     rule = cls(games.rock_paper_scissors(a), 1.0, alpha, lam)
     found = critical(rule, "beta")
@@ -149,7 +149,7 @@ def test_a_window_narrower_than_the_grid_is_found():
 
 
 @given(rewards=st.lists(st.floats(-3, 3), min_size=3, max_size=5), alpha=st.floats(0, 0.9))
-@settings(max_examples=10)
+@settings(max_examples=5)
 def test_reward_models_of_a_few_responses_are_stable_everywhere(rewards, alpha):
     """No instability was ever seen for K <= 6 with uniform reference and sampler (MRS-13)."""
     found = critical(MRSIPO(games.bradley_terry(rewards), 1.0, alpha, 1.0), "beta", samples=40)
@@ -157,7 +157,7 @@ def test_reward_models_of_a_few_responses_are_stable_everywhere(rewards, alpha):
     assert found.value is None
 
 
-@settings(max_examples=15)
+@settings(max_examples=10)
 @given(rule=rules(kinds=[MRSIPO], min_K=3, max_K=4, strength=0.5, max_alpha=0.8))
 def test_intervals_say_where_the_spectral_radius_is_below_one(rule):
     found = critical(rule, "beta", range=(0.02, 20.0))

@@ -68,7 +68,7 @@ def test_a_contracting_iteration_arrives_there(rule):
     np.testing.assert_allclose(run.policies[-1], fixed_point(rule).policy, atol=1e-9)
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(rule=rules(kinds=[MRSIPO], max_K=4, min_beta=0.3))
 def test_every_rule_of_a_recipe_has_the_same_fixed_point(rule):
     home = fixed_point(rule).log_policy

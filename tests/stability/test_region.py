@@ -108,7 +108,7 @@ def test_ipo_on_both_sides_of_the_exact_boundary(game, data, alpha, lam, value):
     np.testing.assert_allclose(np.real(linear.multipliers), alpha, atol=1e-7)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     game=any_game(min_K=3, max_K=5, strength=0.45),
     data=st.data(),
@@ -143,7 +143,7 @@ def test_dpo_on_both_sides(game, data, alpha, lam, log_beta):
     assert slope == pytest.approx(rate, rel=5e-3)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(
     game=any_game(min_K=3, max_K=4),
     data=st.data(),
