@@ -105,7 +105,7 @@ def choice(value: str, options, what: str) -> str:
 def _numbers(values, what: str) -> np.ndarray:
     try:
         array = np.array(values, dtype=float)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{what} is not an array of numbers ({error}).") from None
     if np.isnan(array).any():
         raise InputError(f"{what} contains NaN: remove or replace the missing values first.")

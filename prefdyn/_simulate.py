@@ -199,9 +199,10 @@ def ensemble(
     _measures.after_burn_in(np.zeros((rounds, 1)), burn_in)  # refuses runs that are too short
     discarded = int(burn_in * rounds)
     needs_tail = bool({"period", "recurrence"} & set(reducers))
-    compiled = getattr(rule, "compiled", None)
-    if compiled is not None and not needs_tail and not rule.stochastic:
-        state, moments = _run_compiled(compiled(rule.K), rule, state, rounds, discarded, progress)
+    compiled = getattr(rule, "compiled", lambda K: None)
+    advance = None if needs_tail or rule.stochastic else compiled(rule.K)
+    if advance is not None:
+        state, moments = _run_compiled(advance, rule, state, rounds, discarded, progress)
         tail = []
     else:
         kept = TAIL_ROUNDS if needs_tail else 0

@@ -40,6 +40,12 @@ def test_an_unknown_id_suggests_the_nearest(asked, suggested):
         claims.get(asked)
 
 
+def test_an_id_like_no_other_is_not_answered_with_all_of_them():
+    with pytest.raises(InputError, match="'nonsense' is not known") as caught:
+        claims.get("nonsense")
+    assert str(caught.value).count(",") == 2
+
+
 def test_an_unknown_origin_is_refused():
     with pytest.raises(InputError, match="hearsay"):
         Claim("X-1", "title", "statement.", "arXiv", "paper: one half; hearsay: the other")

@@ -341,7 +341,7 @@ class ImplicitDerivative(Check):
 
     def observe(self, instance):
         game, mu = instance
-        jacobian = MRSDPO(game, 1.0, 0.0, 0.0).drive_jacobian(mu) @ centre(np.eye(3))
+        jacobian = MRSDPO(game, 1.0, 0.0, 0.0).drive_along(mu, centre(np.eye(3)))
         return centre(jacobian.T).T
 
 

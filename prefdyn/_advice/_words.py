@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from prefdyn._stability import LastIterate, StabilityIntervals, Verdict
+from prefdyn._stability import LastIterate, Stability, StabilityIntervals, Verdict
 from prefdyn.games.matrix import PreferenceMatrix
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _name(game: PreferenceMatrix, response: int | None) -> str:
 
 def _judged(game: PreferenceMatrix, judged: Verdict, where: str, spread: float) -> Iterator[str]:
     linear = judged.stability
-    yield f"At {where} the recipe is {judged.word} (spectral radius {linear.spectral_radius:.4g})."
+    yield f"At {where} the recipe is {judged.word} (spectral radius {_near_one(linear)})."
     if judged.word == "unstable":
         yield {
             "neimark_sacker": f"It oscillates, at first about {linear.period:.3g} rounds per turn.",
@@ -48,6 +48,12 @@ def _judged(game: PreferenceMatrix, judged: Verdict, where: str, spread: float) 
         yield (
             f"{far.astray} of {far.number} far starts stay on another attractor, up to "
             f"{far.distance:.2g} away (root mean square) after {far.rounds} rounds."
+        )
+    if judged.far_starts is not None and judged.far_starts.slow:
+        far = judged.far_starts
+        yield (
+            f"{far.slow} of {far.number} far starts were still away after {far.rounds} rounds, "
+            "perhaps on their way: undecided."
         )
     for certificate in judged.certificates:
         if certificate.holds and certificate.proves in ("global", "collapse"):
@@ -61,14 +67,23 @@ def _judged(game: PreferenceMatrix, judged: Verdict, where: str, spread: float) 
     )
 
 
+def _near_one(linear: Stability) -> str:
+    """The spectral radius, as its distance from 1 where four digits would hide that."""
+    distance = 1 - linear.spectral_radius
+    if 0 < abs(distance) < 1e-3:
+        return f"1 {'-' if distance > 0 else '+'} {abs(distance):.2g}"
+    return f"{linear.spectral_radius:.4g}"
+
+
 def _stable_beta(found: StabilityIntervals) -> str:
     low, high = found.range
     if found.value is None:
         return f"Every beta from {low:g} to {high:g} is locally stable."
     if not found.intervals:
-        return f"No beta from {low:g} to {high:g} is stable."
+        return f"No beta from {low:g} to {high:g} is stable: unstable up to the end of the range."
     pieces = " and ".join(f"{a:.4g} to {b:.4g}" for a, b in found.intervals)
-    return f"Locally stable beta between {low:g} and {high:g}: {pieces}."
+    text = f"Locally stable beta between {low:g} and {high:g}: {pieces}"
+    return text + ("." if found.value < high else ", but unstable up to the end of the range.")
 
 
 def _stable_share(largest: float, beta: float | None) -> str:

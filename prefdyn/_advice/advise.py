@@ -58,7 +58,8 @@ class Advice:
     beta_intervals
         All locally stable beta in the range; None at alpha = 1.
     stable_above
-        Smallest beta above which every beta in the range is locally stable; None if all are.
+        Smallest beta above which every beta in the range is locally stable; None if all are, or if
+        the end of the range is not.
     stable_share
         Largest on-policy share up to which every share is locally stable at this beta.
     margin
@@ -138,6 +139,9 @@ def advise(
     """
     if game.batch_shape:
         raise InputError(f"game is a batch of shape {game.batch_shape}: use survey for many games.")
+    for name, value in (("alpha", alpha), ("lam", lam), ("beta", beta)):
+        if np.ndim(value or 0.0):
+            raise InputError(f"{name} is an array: advise takes one recipe, so give one number.")
     fixed = {"reference": reference, "offline": offline}
     rule: Any = recipe(game, objective, 1.0 if beta is None else beta, alpha, lam, **fixed)
     found: dict[str, Any] = {}
@@ -160,13 +164,14 @@ def advise(
 
 def _thresholds(rule: Rule, beta: float | None, range: tuple[float, float] | None) -> dict:
     intervals = critical(rule, "beta", range)
-    found = {"beta_intervals": intervals, "stable_above": intervals.value}
+    above = intervals.value if intervals.value != intervals.range[1] else None
+    found = {"beta_intervals": intervals, "stable_above": above}
     if beta is None:
         return found
     smallest_unstable = critical(rule, "lam").value
     found["stable_share"] = 1.0 if smallest_unstable is None else smallest_unstable
-    if intervals.value is not None:
-        found["margin"] = beta / intervals.value
+    if above is not None:
+        found["margin"] = beta / above
     return found
 
 

@@ -84,6 +84,9 @@ def survey(
     """
     if not games:
         raise InputError("there are no games to survey: give at least one prompt.")
+    for name, game in games.items():
+        if game.batch_shape:
+            raise InputError(f"prompt {name!r} has a batch of games: give one game per prompt.")
     judge = _judge_last_iterates if alpha == 1 else _judge_fixed_points
     number = count(far_starts, "far_starts")
 
@@ -136,7 +139,7 @@ def _by_size(games: Mapping[str, PreferenceMatrix]) -> list[list[str]]:
 
 def _judge_fixed_points(rule: Rule, far_starts: int, seed: int) -> list[_Prompt]:
     linear = stability(rule)
-    lost = astray(*follow_far_starts(rule, linear, far_starts, seed)[:2]).any(axis=0)
+    lost = astray(linear, *follow_far_starts(rule, linear, far_starts, seed)).any(axis=0)
     top = linear.point.policy.max(axis=-1)
     outcome = np.select(
         [linear.spectral_radius >= 1, lost, top > COLLAPSED], OUTCOMES[:3], OUTCOMES[3]

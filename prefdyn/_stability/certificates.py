@@ -34,17 +34,17 @@ def certificates(rule: Rule, linear: Stability | None = None) -> tuple[Certifica
         linear = linear or stability(rule)
     except NoOptimum:
         return known
-    return (*known, _local(linear))
+    return (*known, _local(linear, getattr(rule, "jacobian_claim", "")))
 
 
-def _local(linear: Stability) -> Certificate:
+def _local(linear: Stability, claim: str) -> Certificate:
     value = np.asarray(linear.spectral_radius) ** 2
     return Certificate(
         "local_boundary",
         value,
         value < 1,
         "local",
-        "squared spectral radius at the fixed point < 1 (for MRS-IPO alpha^2 + (lam s / beta)^2): "
-        "small perturbations die out",
-        "MRS-4",
+        f"squared spectral radius at the fixed point < 1 (Jacobian by {linear.jacobian_by}; for "
+        "MRS-IPO alpha^2 + (lam s / beta)^2): small perturbations die out",
+        claim,
     )

@@ -35,7 +35,8 @@ class StabilityIntervals:
         All stable intervals ``(low, high)`` in the range, in ascending order; possibly none.
     value
         For beta the largest unstable value, for other parameters the smallest: beyond it
-        everything in the range is stable.  None if all of the range is stable.
+        everything in the range is stable.  None if all of the range is stable; the end of the
+        range if it is unstable there.
     """
 
     parameter: str
@@ -82,7 +83,7 @@ def critical(
         If no fixed point is found somewhere in the range (beta ranges at alpha = 1).
     """
     rule = rule.skeleton
-    get_parameter(rule, parameter)
+    _check_number(get_parameter(rule, parameter), parameter)
     low, high = _checked_range(parameter, range)
     for end in (low, high):
         set_parameter(rule, parameter, end)  # refused now and by name, not somewhere on the way
@@ -104,6 +105,11 @@ def critical(
     return results if batch else results[0]
 
 
+def _check_number(value: Any, parameter: str) -> None:
+    if np.asarray(value).dtype.kind not in "fi" or parameter == "K":
+        raise InputError(f"{parameter!r} is not a number that can be varied.")
+
+
 def _is_scale(parameter: str) -> bool:
     """Whether a parameter is a scale, positive and compared by ratio."""
     return parameter.rpartition(".")[-1] in ("beta", "kappa")
@@ -117,7 +123,10 @@ def _checked_range(parameter: str, range: tuple[float, float] | None) -> tuple[f
                 f"no default range is known for {parameter!r}: give range=(low, high)."
             )
         range = DEFAULT_RANGES[name]
-    low, high = (float(end) for end in range)
+    try:
+        low, high = (float(end) for end in range)
+    except (TypeError, ValueError):
+        raise InputError(f"range is {range!r}: give two numbers, (low, high).") from None
     if _is_scale(parameter) and low <= 0:
         raise InputError(f"range starts at {low:g}: {parameter} must be above 0 throughout.")
     if not low < high:

@@ -10,7 +10,8 @@ from prefdyn._inputs import distribution
 from prefdyn.rules._rule import Rule
 
 TOLERANCE = 1e-12
-"""Largest accepted residual, relative to the largest of 1, the state and the Jacobian's norm."""
+"""Largest accepted residual, relative to the largest of 1, the Jacobian's norm and a thousandth
+of the state."""
 NEWTON_STEPS = 60
 ESCAPED = 1e10
 """Logits beyond this belong to no fixed point: without one, Newton's method runs off."""
@@ -27,8 +28,8 @@ class FixedPoint:
     state
         The rule's state there, (..., n).
     residual
-        Largest move of the state in one step, relative to the largest of 1, the state and the
-        Jacobian's norm (what rounding in one step can do), (...,).
+        Largest move of the state in one step, relative to the largest of 1, the
+        Jacobian's norm and a thousandth of the state (what rounding in one step can do), (...,).
     method
         How it was found, in words.
     """
@@ -89,14 +90,14 @@ def solve(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
     solution, residual = _newton(rule, state)
     if np.all(residual <= TOLERANCE):
         return solution, residual, "Newton's method"
-    if hasattr(rule, "easier"):
+    if rule.easier(1.0) is not None:
         continued = _continuation(rule, state)
         if continued is not None:
             return continued
     worst = float(np.max(residual))
     raise NoOptimum(
-        f"no fixed point found (relative residual {worst:.1e}): at alpha = 1 a rule may have none; "
-        "else try another start."
+        f"no fixed point found (relative residual {worst:.1e}): at alpha = 1 a rule may have none, "
+        "below (1 - alpha) beta = 1e-10 its logits are too large, else try another start."
     )
 
 
@@ -138,9 +139,11 @@ def _newton(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         if not np.all(np.isfinite(current)):
             break
         jacobian = basis.T @ rule.jacobian(state).matrix @ basis
+        if not np.all(np.isfinite(jacobian)):
+            break
         norm = np.abs(jacobian).sum(axis=-1).max(axis=-1, initial=1.0)
         reach = np.abs(state).max(axis=-1)
-        scale = np.maximum(np.maximum(1.0, norm), reach)
+        scale = np.maximum(np.maximum(1.0, norm), 1e-3 * reach)
         size = np.where(reach < ESCAPED, np.abs(current).max(axis=-1), np.inf)
         better = size / scale < best
         best = np.where(better, size / scale, best)

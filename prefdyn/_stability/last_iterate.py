@@ -65,7 +65,13 @@ def last_iterate(rule: Any, patience: int = 20_000) -> LastIterate:
     K, beta, lam = rule.K, float(rule.beta), float(rule.lam)
     slopes = np.empty((K, K))
     for i in range(K):
-        drive = rule.drive(lam * np.eye(K)[i] + (1 - lam) * rule.mu0)
+        try:
+            drive = rule.drive(lam * np.eye(K)[i] + (1 - lam) * rule.mu0)
+        except NoOptimum:
+            raise NoOptimum(
+                f"on response {i} alone the scores are infinite, because a preference is 0 or 1: "
+                "at alpha = 1 there is no rate; shrink P towards 1/2 or use IPO."
+            ) from None
         slopes[i] = (drive[i] - drive) / beta
     slopes[np.diag_indices(K)] = np.inf
     slowest = slopes.min(axis=1)

@@ -9,7 +9,7 @@ from prefdyn._stability.fixed_points import FixedPoint, fixed_point, tangent
 from prefdyn.rules._rule import Rule
 
 REAL = 1e-9
-"""Angle in radians below which a multiplier counts as real."""
+"""Angle in radians below which a multiplier counts as real, and modulus below which as 0."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ def stability(rule: Rule, point: FixedPoint | Any = None) -> Stability:
         point = fixed_point(rule, point)
     multipliers, by = multipliers_at(rule, point.state)
     leading = multipliers[..., 0]
-    radius, angle = np.abs(leading), np.abs(np.angle(leading))
+    radius = np.abs(leading)
+    angle = np.where(radius < REAL, 0.0, np.abs(np.angle(leading)))  # rounding of 0 turns nothing
     kind = np.select(
         [radius < 1, angle < REAL, angle > np.pi - REAL],
         ["stable", "fold", "flip"],

@@ -29,7 +29,7 @@ class FarStarts:
     astray
         How many of them stayed away: on another attractor, not merely slow.
     slow
-        How many were still on their way home when the run ended.
+        How many were away, but may have been on their way: undecided.
     distance
         Largest root-mean-square distance of a probability from the fixed point among the astray.
     rounds
@@ -51,7 +51,8 @@ class Verdict:
     ----------
     word
         ``"certified"`` (a global certificate holds), ``"locally stable, not refuted by N far
-        starts"``, ``"bistable"`` (locally stable, but some far start stays away), ``"unstable"``.
+        starts"`` (N came home, none stayed away), ``"bistable"`` (locally stable, but some far
+        start stays away), ``"unstable"``.
     stability, certificates, far_starts
         The evidence; far starts are tried only where they can change the word.
     """
@@ -93,22 +94,23 @@ def verdict(rule: Rule, far_starts: int = 64, seed: int = 0) -> Verdict:
         return Verdict("certified", linear, known, None)
     number = count(far_starts, "far_starts")
     first, second, rounds = follow_far_starts(rule, linear, number, seed)
-    lost = astray(first, second)
+    lost = astray(linear, first, second, rounds)
     slow = int(((second > ASTRAY) & ~lost).sum())
     far = FarStarts(number, int(lost.sum()), slow, float(second[lost].max(initial=0.0)), rounds)
-    word = f"locally stable, not refuted by {number} far starts"
+    word = f"locally stable, not refuted by {number - slow} far starts"
     return Verdict("bistable" if far.astray else word, linear, known, far)
 
 
 def far_policies(K: int, number: int, seed: int) -> np.ndarray:
     """Log-probabilities (number, K): near each vertex first, then Dirichlet(1/2) draws."""
     rng = np.random.default_rng(seed)
-    vertices = np.full((K, K), np.log(0.02 / (K - 1)))
-    np.fill_diagonal(vertices, np.log(0.98))
-    gamma = rng.gamma(0.5, size=(max(number - K, 0), K))
+    tops = np.arange(K) if number >= 2 * K else rng.permutation(K)[: -(-number // 2)]
+    vertices = np.full((len(tops), K), np.log(0.02 / (K - 1)))
+    vertices[np.arange(len(tops)), tops] = np.log(0.98)
+    gamma = rng.gamma(0.5, size=(number - len(tops), K))
     weights = np.log(np.maximum(gamma, 1e-12))  # a draw of 0 has no logarithm
     drawn = weights - np.logaddexp.reduce(weights, axis=-1)[:, None]
-    return np.concatenate([vertices, drawn])[:number]
+    return np.concatenate([vertices, drawn])
 
 
 def follow_far_starts(
@@ -116,9 +118,7 @@ def follow_far_starts(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Root-mean-square distance of far starts from the fixed point in two windows of rounds.
 
-    Each window is long enough for linear decay by e^-40 where the cap allows.  A start that is away
-    in the second window is astray if it is no nearer there than in the first, and merely slow
-    otherwise.
+    Each window is long enough for linear decay by e^-40 where the cap allows.
 
     Returns
     -------
@@ -147,9 +147,14 @@ def follow_far_starts(
     return distances[0], distances[1], 2 * rounds
 
 
-def astray(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Which far starts are on another attractor, from `follow_far_starts`."""
-    return (second > ASTRAY) & (second > 0.9 * first)
+def astray(linear: Stability, first: np.ndarray, second: np.ndarray, rounds: int) -> np.ndarray:
+    """Which far starts are on another attractor, from the results of `follow_far_starts`.
+
+    Those that are away and no nearer in the second window than in the first.  Where even a small
+    perturbation would not have halved in between, nothing can be told, and none is.
+    """
+    telling = np.asarray(linear.spectral_radius) ** (rounds / 2) < 0.5
+    return (second > ASTRAY) & (second > 0.9 * first) & telling
 
 
 def _stable(linear: Stability) -> np.ndarray:

@@ -10,7 +10,6 @@ Examples
 'paper: condition; derived: rate'
 """
 
-import builtins
 import difflib
 
 from prefdyn._errors import InputError
@@ -38,5 +37,5 @@ def get(id: str) -> Claim:
     wanted = str(id).upper()
     if wanted in _CLAIMS:
         return _CLAIMS[wanted]
-    near = difflib.get_close_matches(wanted, _CLAIMS, n=3, cutoff=0.5) or builtins.list(_CLAIMS)
+    near = difflib.get_close_matches(wanted, _CLAIMS, n=3, cutoff=0)
     raise InputError(f"claim {id!r} is not known: did you mean {', '.join(near)}?")

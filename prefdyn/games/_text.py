@@ -39,8 +39,23 @@ def parse_json(text: str, where: str) -> Any:
     """Parse JSON, or raise an `InputError` that says where it breaks."""
     try:
         return json.loads(text)
+    except RecursionError:
+        raise InputError(
+            f"{where} opens more brackets than can be nested; give lists a few levels deep."
+        ) from None
     except json.JSONDecodeError as error:
         raise InputError(
             f"{where} is not complete JSON ({error.msg} at column {error.colno}); "
             "repair or delete it."
         ) from None
+    except ValueError:  # whole numbers of more than 4300 digits
+        raise InputError(f"{where} holds a whole number that is too long; shorten it.") from None
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell of a table reads as a number."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True

@@ -284,7 +284,7 @@ def _at(index: tuple[int, ...]) -> str:
 def _square(values: ArrayLike, label: str) -> Array:
     try:
         matrix = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(
             f"{label} must be a (..., K, K) array of numbers with rows of equal length."
         ) from error

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from prefdyn._errors import InputError
-from prefdyn.games._text import parse_json, read_text
+from prefdyn.games._text import is_number, parse_json, read_text
 from prefdyn.games.matrix import PreferenceMatrix
 
 JSON_KEYS = ("P", "wins", "names", "source", "licence", "how")
@@ -69,12 +69,12 @@ def _table(text: str, path: Path) -> tuple[list[list[float]], list[str] | None]:
         if line.strip() and not line.lstrip().startswith("#")
     ]
     header = None
-    if rows and not any(_is_number(cell) for cell in rows[0][1]):
+    if rows and not any(is_number(cell) for cell in rows[0][1]):
         header = rows.pop(0)[1]
     if not rows:
         raise InputError(f"{path.name} holds no numbers; give K rows of K win probabilities.")
     labels = None
-    if not _is_number(rows[0][1][0]):
+    if not is_number(rows[0][1][0]):
         labels = [cells[0] for _, cells in rows]
         rows = [(number, cells[1:]) for number, cells in rows]
         header = header[-len(rows) :] if header else None  # drops a corner cell, if there is one
@@ -103,14 +103,6 @@ def _numbers(cells: list[str], first: list[str], where: str) -> list[float]:
             "give every row one number per response."
         )
     for cell in cells:
-        if not _is_number(cell):
+        if not is_number(cell):
             raise InputError(f"{where} holds {cell!r}, which is not a number.")
     return [float(cell) for cell in cells]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

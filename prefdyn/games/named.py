@@ -8,10 +8,10 @@ from pathlib import Path
 
 from prefdyn._errors import InputError
 from prefdyn.games import builtin, families
-from prefdyn.games._text import read_text
+from prefdyn.games._text import is_number, read_text
 from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.games.matrix_file import load_matrix
-from prefdyn.games.votes import COLUMNS, load_votes
+from prefdyn.games.votes import load_votes
 
 FILE_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".txt")
 
@@ -96,7 +96,7 @@ def load(spec: str | Path, prior: float = 0.5) -> PreferenceMatrix:
     ----------
     spec : str or Path
         A name from `names`, with its arguments after colons, or the path of a vote or matrix
-        file (a CSV file is a vote file when its header has a column of one).
+        file (a CSV file holds votes if its header names winner and loser, or its rows are text).
     prior : float
         Pseudo-count of `PreferenceMatrix.from_wins`, where the game is made from votes.
 
@@ -146,5 +146,26 @@ def _load_file(path: Path, prior: float) -> PreferenceMatrix:
 
 
 def _is_vote_table(path: Path) -> bool:
-    header = next(csv.reader(read_text(path).strip().splitlines()[:1]))
-    return any(cell.strip().lower() in COLUMNS for cell in header)
+    """Whether a CSV file names winner and loser, or holds text where a matrix has numbers.
+
+    Columns that are named wrongly must still count as votes, or nobody would hear which; a row of a
+    matrix holds one text at most, its label.
+    """
+    lines = (line for line in read_text(path).splitlines() if line.strip())
+    table = csv.reader(
+        (line for line in lines if not line.lstrip().startswith("#")), skipinitialspace=True
+    )
+    try:
+        header = [cell.strip() for cell in next(table, [])]
+        if {"winner", "loser"} <= {cell.lower() for cell in header}:
+            return True
+        rows = list(table)
+    except csv.Error:  # `load_matrix` says in which line
+        return False
+    labelled = all(row[0].strip() in header for row in rows)
+    return bool(rows) and not labelled and all(_is_text(row) for row in rows)
+
+
+def _is_text(row: list[str]) -> bool:
+    texts = [cell for cell in row if cell.strip() and not is_number(cell)]
+    return len(texts) >= min(2, len(row))

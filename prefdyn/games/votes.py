@@ -175,14 +175,19 @@ def _jsonl_rows(text: str, name: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _check_columns(columns: list[str], where: str) -> None:
     for column in columns:
         if column not in COLUMNS:
-            near = get_close_matches(column.lower(), COLUMNS, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COLUMNS)}."
-            raise InputError(f"{where} has the unknown column {column!r}; {hint}")
+            raise InputError(f"{where} has the unknown column {column!r}; {_column_hint(column)}")
         if columns.count(column) > 1:
             raise InputError(f"{where} has the column {column!r} twice; leave one of them out.")
     for column in ("winner", "loser"):
         if column not in columns:
             raise InputError(f"{where} has no column {column!r}; votes need winner and loser.")
+
+
+def _column_hint(column: str) -> str:
+    if any(separator in column for separator in ";\t|"):
+        return "separate columns by commas."
+    near = get_close_matches(column.lower(), COLUMNS, n=1)
+    return f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COLUMNS)}."
 
 
 def _vote(row: dict[str, Any], where: str) -> Vote:
@@ -211,10 +216,10 @@ def _count(value: Any, where: str) -> float:
         return 1.0
     try:
         number = float("nan") if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not isfinite(number) or number < 0:
-        raise InputError(f"{where} has the count {value!r}; give a number of votes >= 0.")
+        raise InputError(f"{where} has the count {value!r:.40}; give a number of votes >= 0.")
     return number
 
 

@@ -26,7 +26,7 @@ class Certificate:
     statement
         The condition and its consequence in words.
     claim
-        Id of the claim behind it.
+        Id of the claim behind it; empty for the linearisation of a rule without one.
     """
 
     name: str
@@ -69,8 +69,22 @@ def mirror_descent(A: np.ndarray, beta: Any, alpha: Any, lam: Any) -> Certificat
     )
 
 
+def fixed_sampler(alpha: Any, lam: Any) -> Certificate:
+    """``lam = 0`` and ``alpha < 1``: the sampler never moves, so rounds contract by alpha."""
+    value = np.where(np.asarray(lam) == 0, alpha, np.inf)
+    return Certificate(
+        "contraction",
+        value,
+        value < 1,
+        "global",
+        "lam = 0: the optimum's pull does not depend on the policy, so every round contracts "
+        "centred logits by alpha, and every start converges",
+        "MRS-2",
+    )
+
+
 def collapse(
-    game: PreferenceMatrix, beta: float, alpha: float, log_ref: np.ndarray, gain: float
+    game: PreferenceMatrix, beta: float, alpha: float, log_ref: np.ndarray, gain: float, claim: str
 ) -> Certificate | None:
     """Bound on the mass outside a response that dominates row by row, for alpha < 1 (MRS-11).
 
@@ -94,5 +108,5 @@ def collapse(
         "collapse",
         f"{name} dominates row by row: in the limit at most {outside:.3g} of the mass is "
         "left to all others, whatever the start and lam",
-        "MRS-11",
+        claim,
     )

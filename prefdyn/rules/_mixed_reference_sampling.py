@@ -165,15 +165,15 @@ class DrivenRule(MixedReferenceSampling):
         """Proved conditions for this recipe."""
 
     @abstractmethod
-    def drive_jacobian(self, mu: np.ndarray) -> np.ndarray:
-        """Derivative (..., K, K) of `drive`, up to a constant per column."""
+    def drive_along(self, mu: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Derivative of `drive` along directions (..., K, m), up to a constant per column."""
 
-    def collapse_bound(self, gain: float) -> tuple[Certificate, ...]:
+    def collapse_bound(self, gain: float, claim: str) -> tuple[Certificate, ...]:
         """The collapse bound as a tuple of one, or of none where it does not apply."""
         if self.batch_shape:
             return ()
         beta, alpha = float(np.asarray(self.beta)), float(np.asarray(self.alpha))
-        bound = collapse(self.game, beta, alpha, self.log_ref, gain)
+        bound = collapse(self.game, beta, alpha, self.log_ref, gain, claim)
         return () if bound is None else (bound,)
 
     def update(self, theta: Array) -> Array:
@@ -186,7 +186,7 @@ class DrivenRule(MixedReferenceSampling):
         alpha, beta, lam = (
             np.asarray(x)[..., None, None] for x in (self.alpha, self.beta, self.lam)
         )
-        through_policy = self.drive_jacobian(self.sampler(state)) @ softmax_jacobian(softmax(state))
+        through_policy = self.drive_along(self.sampler(state), softmax_jacobian(softmax(state)))
         return Jacobian(alpha * np.eye(self.K) + lam / beta * through_policy, "closed form")
 
 

@@ -85,6 +85,13 @@ class Rule(ABC):
             _finite_differences(lambda x: self.step(x, 0, None), state), "finite differences"
         )
 
+    def easier(self, strength: float) -> "Rule | None":
+        """The same rule with its nonlinearity scaled by `strength` in (0, 1], for continuation.
+
+        None where the rule knows of no such family.
+        """
+        return None
+
     def replace(self, **changes) -> Self:
         """A copy of the rule with some parameters changed and all checks run again."""
         if dataclasses.is_dataclass(self):
@@ -125,7 +132,13 @@ class LogitRule(Rule):
     def init_log(self, log_policy: Array) -> Array:
         """Centred logits, broadcast against the rule's parameters."""
         log_policy = log_distribution(log_policy, self.K, "log_start")
-        shape = np.broadcast_shapes(self.batch_shape, log_policy.shape[:-1])
+        try:
+            shape = np.broadcast_shapes(self.batch_shape, log_policy.shape[:-1])
+        except ValueError:
+            raise InputError(
+                f"starts of shape {log_policy.shape} do not broadcast with the rule's batch "
+                f"{self.batch_shape}: give one start, or one per batch element."
+            ) from None
         return np.broadcast_to(centre(log_policy), (*shape, self.K)).copy()
 
     def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:

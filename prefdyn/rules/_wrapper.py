@@ -55,9 +55,10 @@ class Wrapper(Rule):
         """As the wrapped rule."""
         return self.rule.log_policy(state)
 
-    def easier(self, strength: float) -> Self:
-        """The wrapper around the easier rule; see `MixedReferenceSampling.easier`."""
-        return self.replace(rule=self.rule.easier(strength))  # pyright: ignore
+    def easier(self, strength: float) -> Self | None:
+        """The wrapper around the easier rule, if there is one."""
+        inner = self.rule.easier(strength)
+        return None if inner is None else self.replace(rule=inner)
 
 
 def get_parameter(rule: Any, path: str) -> Any:

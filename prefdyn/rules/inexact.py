@@ -10,7 +10,7 @@ from prefdyn._errors import InputError
 from prefdyn._inputs import share
 from prefdyn.rules._certificates import Certificate
 from prefdyn.rules._mixed_reference_sampling import DrivenRule
-from prefdyn.rules._rule import Jacobian, Rule
+from prefdyn.rules._rule import Jacobian, Rule, like
 from prefdyn.rules._wrapper import Wrapper
 
 Array = Any
@@ -62,11 +62,7 @@ class Inexact(Wrapper):
 
     def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:
         """A fraction kappa of the wrapped rule's step."""
-        kappa = np.asarray(self.kappa)[..., None]
-        if not isinstance(state, np.ndarray):
-            import torch
-
-            kappa = torch.as_tensor(kappa)
+        kappa = like(np.asarray(self.kappa)[..., None], state)
         return state + kappa * (self.rule.step(state, t, rng) - state)
 
     def jacobian(self, state: Array) -> Jacobian:

@@ -72,10 +72,10 @@ class MRS(MixedReferenceSampling):
                 "objective."
             )
         if (self.beta is None) == self.objective.takes("beta"):
-            has = (
-                "needs a beta: give a number above 0" if self.beta is None else "has no beta: None"
-            )
-            raise InputError(f"objective {self._named()!r} {has}.")
+            cure = "needs a beta: give a number above 0"
+            if self.beta is not None:
+                cure = "has no beta for the rule to set: give beta=None"
+            raise InputError(f"objective {self._named()!r} {cure}.")
         super().__post_init__()
 
     def _checked_beta(self) -> np.ndarray | None:

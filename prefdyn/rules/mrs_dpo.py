@@ -1,12 +1,13 @@
 """Iterated DPO with mixed reference and sampler: the implicit optimum by Newton's method."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from array_api_compat import array_namespace
 
 from prefdyn._errors import NoOptimum
+from prefdyn.rules import _certificates
 from prefdyn.rules._certificates import Certificate
 from prefdyn.rules._mixed_reference_sampling import DrivenRule, matvec
 from prefdyn.rules._rule import like
@@ -35,6 +36,8 @@ class MRSDPO(DrivenRule):
         sampler misses a response altogether (lam = 0 and a zero in `offline`).
     """
 
+    jacobian_claim: ClassVar[str] = "DPO-6"
+
     def __post_init__(self):
         super().__post_init__()
         _check_strongly_connected(self.game)
@@ -57,10 +60,12 @@ class MRSDPO(DrivenRule):
         guess = like(self._scores(detached.numpy()), mu)
         return guess + _newton_step(P, mu, guess)
 
-    def drive_jacobian(self, mu: np.ndarray) -> np.ndarray:
-        """``M^+ (P - sigmoid(r_i - r_j))``, M the weighted Laplacian of the fit (claim DPO-5)."""
+    def drive_along(self, mu: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """``M^+ (P - sigmoid(r_i - r_j))`` times directions, M the weighted Laplacian (DPO-5)."""
         excess, slope = _fit(self.game.P, self._scores(mu))
-        return np.linalg.solve(_laplacian(slope, mu), excess)
+        relative, peak = _others(mu)
+        # Directions first: the factors alone can overflow where the product is harmless.
+        return _laplacian_solve(slope, relative, mu, excess @ directions / peak)
 
     def _scores(self, mu: np.ndarray) -> np.ndarray:
         """The fit for mu; the last one is kept: a step and its Jacobian ask for the same."""
@@ -70,11 +75,16 @@ class MRSDPO(DrivenRule):
         return last[1]
 
     def certificates(self) -> tuple[Certificate, ...]:
-        """The collapse bound of a single game (MRS-11, DPO-4); no global one is known."""
-        return self.collapse_bound(gain=4.0)
+        """Contraction for a fixed sampler, and the collapse bound of a single game (DPO-4)."""
+        if type(self) is not MRSDPO:  # a subclass may be another map
+            return ()
+        fixed = _certificates.fixed_sampler(np.asarray(self.alpha), np.asarray(self.lam))
+        return (fixed, *self.collapse_bound(gain=4.0, claim="MRS-11, DPO-4"))
 
     def compiled(self, K: int) -> Any:
-        """Kernel that advances many orbits; see `prefdyn.rules._lanes`."""
+        """Kernel that advances many orbits, see `prefdyn.rules._lanes`; None for a subclass."""
+        if type(self) is not MRSDPO:
+            return None
         from prefdyn.rules import _lanes
 
         return _lanes.advance_dpo
@@ -130,25 +140,40 @@ def _fit(P: Array, scores: Array) -> tuple[Array, Array]:
     return excess, smaller * (1 - smaller)
 
 
-def _laplacian(slope: Array, mu: Array) -> Array:
-    """Weighted Laplacian ``diag(W 1) - W``, ``W_ij = mu_j slope_ij``, made regular by ``c mu^T``.
+def _laplacian_solve(slope: Array, relative: Array, mu: Array, right: Array) -> Array:
+    """``M^+ right`` (..., K, m) for ``M = diag(W 1) - W``, ``W_ij = relative_ij slope_ij``.
 
-    mu spans its left null space, so for any c > 0 the added term only fixes the free constant.
-    With ``c = W 1`` it is no larger than the Laplacian's rows, which a larger one would round away
-    where wins are certain; a row that is 0 altogether (mu at a vertex) gets 1.
+    Rows are divided by their totals.  Totals times mu span the left null space, so the added
+    ``1 mu^T`` only fixes the free constant.  A row that is 0 altogether (mu at a vertex) is 0 on
+    the right, too.
     """
     xp = array_namespace(slope)
     identity = xp.eye(mu.shape[-1], dtype=mu.dtype)
-    weights = slope * mu[..., None, :] * (1 - identity)
+    weights = slope * relative
     totals = xp.sum(weights, axis=-1)[..., None]
     scale = xp.where(totals > 0, totals, 1.0)
-    return totals * identity - weights + scale * mu[..., None, :]
+    system = identity * (totals / scale) - weights / scale + mu[..., None, :]
+    return xp.linalg.solve(system, right / scale)
+
+
+def _others(mu: Array) -> tuple[Array, Array]:
+    """The other responses' probabilities in each row, as shares of the largest, and that.
+
+    Near a vertex a row knows only responses whose probabilities may be too small to multiply.
+    """
+    xp = array_namespace(mu)
+    others = mu[..., None, :] * (1 - xp.eye(mu.shape[-1], dtype=mu.dtype))
+    peak = xp.max(others, axis=-1)[..., None]
+    peak = xp.where(peak > 0, peak, 1.0)
+    return others / peak, peak
 
 
 def _newton_step(P: Array, mu: Array, scores: Array) -> Array:
     xp = array_namespace(mu)
     excess, slope = _fit(P, scores)
-    return xp.linalg.solve(_laplacian(slope, mu), matvec(excess, mu)[..., None])[..., 0]
+    relative, _ = _others(mu)
+    right = xp.sum(excess * relative, axis=-1)[..., None]
+    return _laplacian_solve(slope, relative, mu, right)[..., 0]
 
 
 def _damped(step: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Iterated IPO with mixed reference and sampler, in closed form."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -29,26 +29,32 @@ class MRSIPO(DrivenRule):
     >>> rule = MRSIPO(rock_paper_scissors(0.4), beta=0.5, alpha=0.5, lam=1.0)
     """
 
+    jacobian_claim: ClassVar[str] = "MRS-4"
+
     def drive(self, mu: Array) -> Array:
         """``A mu``: the win rate against mu, less 1/2."""
         return matvec(like(self.game.skew, mu), mu)
 
-    def drive_jacobian(self, mu: np.ndarray) -> np.ndarray:
-        """``A``."""
-        return self.game.skew
+    def drive_along(self, mu: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """``A`` times directions."""
+        return self.game.skew @ directions
 
     def certificates(self) -> tuple[Certificate, ...]:
         """Global convergence (MRS-2, MRS-9) and, for a single game, the collapse bound (MRS-11)."""
+        if type(self) is not MRSIPO:  # a subclass may be another map
+            return ()
         recipe = (np.asarray(self.beta), np.asarray(self.alpha), np.asarray(self.lam))
         skew = self.game.skew
         return (
             _certificates.contraction(skew, *recipe),
             _certificates.mirror_descent(skew, *recipe),
-            *self.collapse_bound(gain=1.0),
+            *self.collapse_bound(gain=1.0, claim="MRS-11"),
         )
 
     def compiled(self, K: int) -> Any:
-        """Kernel that advances many orbits; see `prefdyn.rules._lanes`."""
+        """Kernel that advances many orbits, see `prefdyn.rules._lanes`; None for a subclass."""
+        if type(self) is not MRSIPO:
+            return None
         from prefdyn.rules import _lanes
 
         return _lanes.advance_ipo

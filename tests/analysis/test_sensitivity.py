@@ -65,7 +65,7 @@ def test_wrong_dpo_scores_are_caught(id, monkeypatch):
 
 @pytest.mark.parametrize("id", ["DPO-5", "DPO-6", "DPO-8"])
 def test_a_wrong_dpo_derivative_is_caught(id, monkeypatch):
-    monkeypatch.setattr(MRSDPO, "drive_jacobian", scaled(MRSDPO.drive_jacobian, 1.001))
+    monkeypatch.setattr(MRSDPO, "drive_along", scaled(MRSDPO.drive_along, 1.001))
     assert fails(id)
 
 

@@ -89,6 +89,10 @@ def test_bad_tables_are_refused_with_file_and_place(write, text, message):
         ('{"wins": [[0, -1], [0, 0]]}', r"counts\[0, 1\] = -1"),
         ("0.5", r"shape \(\)"),
         ('"P"', "numbers"),
+        ("[" * 100_000, "more brackets than can be nested"),
+        ("[[0.5, 1" + "0" * 5000 + "], [0, 0.5]]", "whole number that is too long"),
+        ("[[0.5, 1" + "0" * 400 + "], [0, 0.5]]", "P must be a .* array of numbers"),
+        ('{"wins": [[0, 1' + "0" * 400 + "], [0, 0]]}", "must be a .* array of numbers"),
     ],
 )
 def test_bad_json_is_refused_with_the_key_or_entry(write, content, message):

@@ -61,6 +61,43 @@ def test_files_are_told_apart_by_what_they_hold(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("chosen,rejected\na,b\n", "line 1 has the unknown column 'chosen'; known are winner"),
+        ("winer,looser,count\na,b,3\n", r"unknown column 'winer'; did you mean 'winner'\?"),
+        ("winner;loser\na;b\n", "unknown column 'winner;loser'; separate columns by commas"),
+        ("winner\tloser\na\tb\n", "separate columns by commas"),
+        ("x,b,a\na,0.5,0.7\nb,0.3,0.5\n", "names rows and columns differently"),
+        (",a,b\na,x,y\nb,z,0.5\n", "line 2 holds 'x'"),
+        ("a,b\n", "holds no numbers"),
+        ("a" * 140_000 + ",b\n0.5,0.7\n0.3,0.5\n", "line 1 is not valid CSV"),
+        ("winner," + "a" * 140_000 + "\na,b\n", "line 1 is not valid CSV"),
+    ],
+)
+def test_a_bad_csv_file_is_judged_as_what_it_was_meant_to_be(tmp_path, text, message):
+    (tmp_path / "game.csv").write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        load(tmp_path / "game.csv")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("tie,count\n0.5,0.7\n0.3,0.5\n", ("tie", "count")),
+        (",winner,tie\nwinner,0.5,0.7\ntie,0.3,0.5\n", ("winner", "tie")),
+        ("# winner, loser\na,b\n0.5,0.7\n0.3,0.5\n", ("a", "b")),
+        ("loser,winner\n2,1\n", ("1", "2")),
+    ],
+)
+def test_names_do_not_decide_what_a_csv_file_is(tmp_path, text, names):
+    (tmp_path / "game.csv").write_text(text)
+    game = load(tmp_path / "game.csv")
+    assert game.names == names
+    assert game.P[0, 1] > 0.5
+
+
+@pytest.mark.parametrize(
     ("spec", "message"),
     [
         ("rsp:0.4", r"no game 'rsp:0.4'; did you mean 'rps:A'\?"),

@@ -101,8 +101,8 @@ class PlaysFavourites(MRSIPO):
     def drive(self, mu):
         return super().drive(mu) * np.arange(1, self.K + 1)
 
-    def drive_jacobian(self, mu):
-        return np.arange(1, self.K + 1)[:, None] * super().drive_jacobian(mu)
+    def drive_along(self, mu, directions):
+        return np.arange(1, self.K + 1)[:, None] * super().drive_along(mu, directions)
 
 
 @pytest.mark.parametrize(
