@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -36,15 +37,28 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     began = time.perf_counter()
     outcomes = _outcomes(_jobs(options))
+    seconds = time.perf_counter() - began
     failures = [sentence for outcome in outcomes if (sentence := _failure(outcome))]
+    print(f"{_summary(outcomes)}; {seconds:.0f} s")
     if options.report:
         from figures._report import write
 
-        print(write(outcomes, time.perf_counter() - began, options.seed, options.full))
-    else:
-        print(f"{sum(outcome.record is not None for outcome in outcomes)} figures in {OUTPUT}")
+        print("report:", write(outcomes, seconds, options.seed, options.full))
     print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
     return int(bool(failures))
+
+
+def _summary(outcomes: list[Outcome]) -> str:
+    """How many claims have which verdict, and how many figures were drawn, in one line."""
+    verdicts = Counter(
+        (outcome.record or {}).get("verdict", "fails")
+        for outcome in outcomes
+        if outcome.job.kind == "claim"
+    )
+    drawn = sum(outcome.record is not None for outcome in outcomes if outcome.job.kind == "figure")
+    claims = ", ".join(f"{number} {verdict}" for verdict, number in verdicts.most_common())
+    figures = f"{drawn} figures in {OUTPUT}"
+    return f"claims: {claims}; {figures}" if claims else figures
 
 
 def _failure(outcome: Outcome) -> str:

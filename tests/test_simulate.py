@@ -221,11 +221,12 @@ def test_a_progress_bar_changes_nothing_but_stderr(capfd):
         ([0.5, 0.5, 0.0], "start[2] is exactly 0, where log-probabilities are undefined"),
         ([[0.2, 0.3, 0.5], [0.2, np.nan, 0.5]], "start contains NaN"),
         ("uniform", "start is not an array of numbers"),
+        (np.full((5, 3), 1 / 3), "starts of shape (5, 3) do not broadcast with the rule's batch"),
     ],
 )
-def test_starts_outside_the_simplex_are_refused(run, start, message):
+def test_starts_that_do_not_fit_are_refused(run, start, message):
     with pytest.raises(InputError) as error:
-        run(CALM, start)
+        run(MRSIPO(RPS, [1.0, 2.0], 0.5, 1.0), start)
     assert message in str(error.value)
     assert str(error.value).endswith(".")
 

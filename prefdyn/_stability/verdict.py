@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefdyn._errors import InputError
+from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import count
 from prefdyn._simulate import ensemble
 from prefdyn._stability.certificates import certificates
@@ -118,7 +118,8 @@ def follow_far_starts(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Root-mean-square distance of far starts from the fixed point in two windows of rounds.
 
-    Each window is long enough for linear decay by e^-40 where the cap allows.
+    Each window is long enough for linear decay by e^-40 where the cap allows.  A start that runs
+    off to the boundary, where DPO's optimum ceases to exist, stays as far away as a vertex.
 
     Returns
     -------
@@ -132,6 +133,17 @@ def follow_far_starts(
     home = linear.point.policy
     starts = far_policies(rule.K, number, seed)
     starts = starts.reshape(number, *(1,) * (home.ndim - 1), rule.K)
+    try:
+        first, second = _two_windows(rule, starts, rounds, home)
+    except NoOptimum:
+        if np.size(linear.spectral_radius) > 1:
+            raise
+        alone = [_two_windows_or_lost(rule, start[None], rounds, home) for start in starts]
+        first, second = (np.concatenate(windows) for windows in zip(*alone, strict=True))
+    return first, second, 2 * rounds
+
+
+def _two_windows(rule: Rule, starts: np.ndarray, rounds: int, home: np.ndarray) -> list[np.ndarray]:
     distances = []
     for _ in range(2):
         run = ensemble(
@@ -144,7 +156,17 @@ def follow_far_starts(
         starts = run["last_log_policy"]
         bias = ((run["mean_policy"] - home) ** 2).mean(axis=-1)
         distances.append(np.sqrt(bias + run["cycle_strength"]))
-    return distances[0], distances[1], 2 * rounds
+    return distances
+
+
+def _two_windows_or_lost(rule, start, rounds, home) -> list[np.ndarray]:
+    """As `_two_windows`; a start that runs off until no optimum exists is as far as a vertex."""
+    try:
+        return _two_windows(rule, start, rounds, home)
+    except NoOptimum:
+        vertices = np.eye(rule.K).reshape(rule.K, *(1,) * (home.ndim - 1), rule.K)
+        away = np.sqrt(((vertices - home) ** 2).mean(axis=-1)).max(axis=0, keepdims=True)
+        return [away, away]
 
 
 def astray(linear: Stability, first: np.ndarray, second: np.ndarray, rounds: int) -> np.ndarray:

@@ -91,6 +91,21 @@ def test_momentum_starts_at_rest_and_then_remembers():
     np.testing.assert_allclose(run.log_policies[2], rule.log_policy(states[2]), atol=1e-14)
 
 
+def test_kappa_and_momentum_broadcast_as_a_loop_would():
+    rule = MRSIPO(RPS, [0.2, 0.5], 0.5, 1.0)
+    values = np.array([[0.1], [0.4], [0.8]])
+    for wrapper in (Inexact, Momentum):
+        together = wrapper(rule, values)
+        run = orbit(together, START, rounds=10)
+        assert run.policies.shape == (11, 3, 2, 3)
+        radius = np.asarray(stability(together).spectral_radius)
+        for i, j in np.ndindex(3, 2):
+            alone = wrapper(MRSIPO(RPS, (0.2, 0.5)[j], 0.5, 1.0), values[i, 0])
+            expected = orbit(alone, START, rounds=10).policies
+            np.testing.assert_allclose(run.policies[:, i, j], expected, atol=1e-13)
+            assert radius[i, j] == pytest.approx(stability(alone).spectral_radius, rel=1e-9)
+
+
 def test_votes_are_seeded():
     rule = FiniteSample(MRSIPO(RPS, 0.3, 0.5, 1.0), votes=50)
     first, same, other = (orbit(rule, START, rounds=30, seed=seed) for seed in (7, 7, 8))
@@ -170,7 +185,7 @@ def test_fingerprints_tell_maps_apart():
         (lambda rule: Inexact(rule, 1.5), "kappa is 1.5: it is a share"),
         (lambda rule: FiniteSample(rule, 0), "votes is 0: it must be a whole number of at least 1"),
         (lambda rule: FiniteSample(rule, cast(int, 2.5)), "votes is 2.5"),
-        (lambda rule: Momentum(rule, 1.0), "momentum is 1: it must lie in [0, 1)"),
+        (lambda rule: Momentum(rule, 1.0), "momentum is 1: without any friction nothing settles"),
         (
             lambda rule: Momentum(cast(MRSIPO, Inexact(rule, 0.5)), 0.5),
             "Momentum needs a rule on logits",

@@ -14,6 +14,7 @@ from prefdyn import (
     LogitRule,
     Momentum,
     certificates,
+    ensemble,
     fixed_point,
     games,
     orbit,
@@ -120,10 +121,37 @@ def test_every_certificate_states_itself_and_its_claim():
     for rule in rules_:
         for certificate in certificates(rule):
             assert certificate.statement
-            assert certificate.claim.startswith("MRS-")
+            assert certificate.claim.startswith(("MRS-", "DPO-"))
             assert certificate.proves in ("global", "local", "collapse")
     assert set(named(rules_[0])) == {"contraction", "mirror_descent", "local_boundary", "collapse"}
-    assert set(named(rules_[1])) == {"local_boundary", "collapse"}  # none global is known for DPO
+    assert set(named(rules_[1])) == {"contraction", "local_boundary", "collapse"}
+
+
+@given(rule=rules(kinds=[MRSDPO], max_K=4), data=st.data())
+def test_dpo_is_certified_for_a_fixed_sampler_only(rule, data):
+    """At lam = 0 a round contracts by alpha exactly; no global condition is known beyond."""
+    assert not named(rule.replace(lam=0.5))["contraction"].holds
+    fixed = rule.replace(lam=0.0)
+    certificate = named(fixed)["contraction"]
+    assert certificate.holds
+    one, two = (fixed.init(data.draw(policies(rule.K))) for _ in range(2))
+    after = fixed.step(one, 0, None) - fixed.step(two, 0, None)
+    np.testing.assert_allclose(after, certificate.value * (one - two), atol=1e-9)
+
+
+class Weakened(MRSIPO):
+    """Another map, for which the proofs about MRS-IPO say nothing."""
+
+    def drive(self, mu):
+        return 3 * super().drive(mu)
+
+
+def test_a_subclass_inherits_neither_proof_nor_kernel():
+    rule = Weakened(games.rock_paper_scissors(0.4), 1.0, 0.5, 1.0)
+    assert set(named(rule)) == {"local_boundary"}
+    found = ensemble(rule, [0.5, 0.3, 0.2], rounds=20)["last_policy"]
+    expected = orbit(rule, [0.5, 0.3, 0.2], rounds=20, tolerance=0).policies[-1]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 class Contrarian(LogitRule):

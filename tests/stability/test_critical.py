@@ -217,6 +217,8 @@ def test_a_users_parameter_is_scanned_in_its_range():
     ("arguments", "message"),
     [
         (("gamma",), "MRSIPO has no parameter 'gamma'"),
+        (("game",), "'game' is not a number that can be varied"),
+        (("beta", 3.0), "range is 3.0: give two numbers, (low, high)"),
         (("beta", (2.0, 1.0)), "range (2, 1) is empty"),
         (("beta", (0.0, 1.0)), "range starts at 0: beta must be above 0 throughout"),
         (("beta", (0.1, 1.0), 2), "samples is 2: it must be a whole number of at least 3"),
