@@ -1,5 +1,7 @@
 """Many prompts under one recipe: each is judged as it would be alone."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -15,7 +17,7 @@ def four(upper):
 
 BISTABLE = four((-0.070, 0.340, 0.035, 0.457, -0.023, 0.359))  # NS-5 (a)
 CRITICAL = 0.029492  # its largest unstable beta at alpha = 0.3, lam = 1
-RECIPE = {"alpha": 0.3, "lam": 1.0, "beta": 1.05 * CRITICAL}
+RECIPE: dict[str, Any] = {"alpha": 0.3, "lam": 1.0, "beta": 1.05 * CRITICAL}
 GAMES = {
     "weak cycle": rock_paper_scissors(0.01),
     "window": BISTABLE,

@@ -70,7 +70,8 @@ def test_the_start_is_the_reference():
     behind = plain.replace(reference=[0.1, 0.9])
     times = [last_iterate(rule).rounds_to_collapse for rule in (ahead, plain, behind)]
     assert times == [rounds_by_hand(rule, 1000) for rule in (ahead, plain, behind)]
-    assert times[0] == 0 < times[1] < times[2]
+    assert times[0] == 0
+    assert len(set(times)) == 3
 
 
 def test_a_tie_at_the_top_stays_only_on_policy():
