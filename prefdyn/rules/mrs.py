@@ -133,11 +133,23 @@ class MRS(MixedReferenceSampling):
                 step = torch.where(worse[..., None], step / 2, step)
             theta, system = centre(theta + step), trial
             if (step.abs().amax(-1) <= 1e-12 * theta.abs().amax(-1).clamp(min=1.0)).all():
+                self._check_minimum(system.hessian)
                 return theta
         raise NoOptimum(
             f"the population loss of {self._named()} has no minimum that Newton's method finds "
             "here: a log-ratio may be unbounded (a preference of 0 or 1) or the loss not convex."
         )
+
+    def _check_minimum(self, hessian) -> None:
+        """Refuse a saddle or a maximum; dividing rows by mu leaves the signs of curvatures."""
+        import torch
+
+        curvature = torch.linalg.eigvals(hessian).real
+        if (curvature < -1e-9 * curvature.abs().amax(-1, keepdim=True)).any():
+            raise NoOptimum(
+                f"from the reference Newton's method finds a stationary point of {self._named()} "
+                "that is no minimum: the loss is not convex there, so this rule cannot follow it."
+            )
 
     def _system(self, theta, mu, reference, *, create_graph: bool = False) -> "_System":
         """Gradient and Hessian in the logits, each row divided by its mu_i.

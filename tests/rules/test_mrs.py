@@ -6,7 +6,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefdyn import MRS, MRSDPO, MRSIPO, InputError, PreferenceMatrix, games, objectives
+from prefdyn import (
+    MRS,
+    MRSDPO,
+    MRSIPO,
+    InputError,
+    NoOptimum,
+    PreferenceMatrix,
+    games,
+    objectives,
+)
 from prefdyn.policies import centre, log_softmax, softmax
 from prefdyn.testing import check_rule, policies, rules
 
@@ -259,3 +268,10 @@ def test_objectives_without_beta_take_none():
         MRS(GAME, "dpo", None, 0.5, 1.0)
     with pytest.raises(InputError, match="aot sorts its batch"):
         MRS(GAME, "aot", 0.5, 0.5, 1.0)
+
+
+def test_a_stationary_point_that_is_no_minimum_is_refused():
+    """DiscoPOP pushes the wrong way at policy = reference: Newton stops there, on a maximum."""
+    rule = MRS(games.rock_paper_scissors(0.3), "discopop", 0.5, 0.5, 1.0)
+    with pytest.raises(NoOptimum, match="a stationary point of discopop that is no minimum"):
+        rule.step(rule.init(np.full(3, 1 / 3)), 0, None)
