@@ -1,11 +1,13 @@
 """Sphinx configuration; the claims and the reference are written from the package itself."""
 
+import dataclasses
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import prefdyn
-from prefdyn import claims
+from prefdyn import claims, objectives
 
 project = "prefdyn"
 author = "prefdyn developers"
@@ -20,7 +22,7 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 myst_enable_extensions = ["attrs_block", "dollarmath"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated/objective-ids.md"]
 default_role = "code"
 html_theme = "furo"
 html_title = "prefdyn"
@@ -88,10 +90,26 @@ def module_page(module: str) -> str:
     return f"# prefdyn.{module}\n\n```{{eval-rst}}\n{directive}\n```\n"
 
 
+def objectives_table() -> str:
+    """Every objective and wrapper: id, class, first sentence of its docstring, parameters."""
+    found: dict[str, Any] = dict(objectives.classes())
+    parts = ["| id | class | what it is | defaults |", "|---|---|---|---|"]
+    for id, cls in found.items():
+        summary = escaped(" ".join((cls.__doc__ or "").partition("\n\n")[0].split()))
+        defaults = ", ".join(
+            f"`{field.name}={field.default!r}`"
+            for field in dataclasses.fields(cls)
+            if field.default is not dataclasses.MISSING
+        )
+        parts.append(f"| `{id}` | `{cls.__name__}` | {summary} | {defaults} |")
+    return "\n".join(parts) + "\n"
+
+
 def write_pages(app) -> None:
     """Write the generated pages, touching only those that changed."""
     pages = {"claims": claims_page(), "api": reference_page()}
     pages |= {module: module_page(module) for module in MODULES}
+    pages["objective-ids"] = objectives_table()
     GENERATED.mkdir(exist_ok=True)
     for name, text in pages.items():
         page = GENERATED / f"{name}.md"

@@ -5,7 +5,6 @@
 nothing else in the package.
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -246,7 +245,8 @@ def check_objective(
     Parameters
     ----------
     objective : Objective
-        The objective, with the hyper-parameters to check it at.
+        The objective, with the hyper-parameters to check it at, and at its initial statistics.
+        One that sees tokens or sorts the batch is not for this check.
     gaps : sequence of float
         Log-ratio gaps (nats) to check at.
 
@@ -262,29 +262,40 @@ def check_objective(
     form = objective.symbolic()
     c, r = form.pair.chosen, form.pair.rejected
     expressions = [form.loss, -form.chosen_push, form.rejected_push]
-    expressions += [sympy.diff(form.loss, *by) for by in ((c, c), (c, r), (r, r))]
-    points = {field.name: np.ones(len(gaps)) for field in dataclasses.fields(Pair)}
-    points |= {"rejected": np.full(len(gaps), -3.0), "ref_chosen": np.full(len(gaps), -0.5)}
-    points |= {"ref_rejected": np.full(len(gaps), -1.25)}
-    points["chosen"] = np.asarray(gaps) + (-0.5 + 1.25 - 3.0)
-    hyper = {symbol: getattr(objective, name) for name, symbol in form.parameters.items()}
+    expressions += [sympy.diff(form.loss, *by, simplify=False) for by in ((c, c), (c, r), (r, r))]
+    ones = np.ones(len(gaps))
+    points = {"ref_chosen": -0.5 * ones, "ref_rejected": -1.25 * ones}
+    points["chosen"] = np.minimum(gaps, 0.0) - 2.25  # log-probabilities stay below 0
+    points["rejected"] = -np.maximum(gaps, 0.0) - 3.0
+    points |= {"chosen_length": ones, "rejected_length": ones}
+    points |= {"chosen_win_rate": 0.75 * ones, "rejected_win_rate": 0.375 * ones}
+    stats = objective.initial_stats()
 
-    def exact(expression: Any, i: int) -> float:
-        values = {getattr(form.pair, name): column[i] for name, column in points.items()} | hyper
-        symbols = sorted(expression.free_symbols, key=str)
-        function = sympy.lambdify(symbols, expression, "mpmath")
-        return float(function(*(mpmath.mpf(float(values[symbol])) for symbol in symbols)))
+    rows = [Pair(**{name: v[i] for name, v in points.items()}) for i in range(len(gaps))]
+    symbols = sorted(form.symbols, key=str)
+    function = sympy.lambdify(symbols, expressions, "mpmath", cse=True)
+
+    def exact(row: Pair) -> list[float]:
+        values = form.values(objective, row, stats)
+        return [float(part) for part in function(*(mpmath.mpf(float(values[s])) for s in symbols))]
 
     with mpmath.workdps(400):
-        truth = np.array([[exact(e, i) for i in range(len(gaps))] for e in expressions])
+        truth = np.array([exact(row) for row in rows]).T
     in_torch = Pair(**{name: torch.tensor(column) for name, column in points.items()})
     in_numpy = Pair(**points)
-    derivatives = objective.derivatives(in_torch)._asdict()
-    _close(np.asarray(objective.loss(in_numpy)), truth[0], 1e-12, "the loss in numpy is off")
-    _close(objective.loss(in_torch).numpy(), truth[0], 1e-12, "the loss in torch is off")
+    derivatives = objective.derivatives(in_torch, stats)._asdict()
+    _close(
+        np.asarray(objective.loss(in_numpy, stats=stats)),
+        truth[0],
+        1e-12,
+        "the loss in numpy is off",
+    )
+    _close(
+        objective.loss(in_torch, stats=stats).numpy(), truth[0], 1e-12, "the loss in torch is off"
+    )
     for (name, part), expected in zip(derivatives.items(), truth[1:], strict=True):
         _close(part.numpy(), expected, 1e-12, f"the derivative by {name} is off")
-    pushes = np.stack(objective.pushes(in_numpy))
+    pushes = np.stack(objective.pushes(in_numpy, stats))
     _close(pushes, np.stack([-truth[1], truth[2]]), 1e-12, "the pushes are off")
 
 

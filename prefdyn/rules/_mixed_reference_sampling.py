@@ -63,7 +63,7 @@ class MixedReferenceSampling(LogitRule):
                 f"game is a {type(self.game).__name__}, not a PreferenceMatrix: "
                 "wrap the matrix of win probabilities, PreferenceMatrix(P)."
             )
-        self.beta = positive(self.beta, "beta")
+        self.beta = self._checked_beta()
         self.alpha = share(self.alpha, "alpha")
         self.lam = share(self.lam, "lam")
         if self.reference is not None and self.log_reference is not None:
@@ -77,7 +77,7 @@ class MixedReferenceSampling(LogitRule):
         try:
             self._batch_shape = np.broadcast_shapes(
                 self.game.batch_shape,
-                self.beta.shape,
+                np.shape(self.beta),  # pyright: ignore[reportArgumentType]
                 self.alpha.shape,
                 self.lam.shape,
                 self.log_ref.shape[:-1],
@@ -85,10 +85,13 @@ class MixedReferenceSampling(LogitRule):
             )
         except ValueError:
             raise InputError(
-                f"shapes do not broadcast: games {self.game.batch_shape}, beta {self.beta.shape}, "
-                f"alpha {self.alpha.shape}, lam {self.lam.shape}, "
+                f"shapes do not broadcast: games {self.game.batch_shape}, "
+                f"beta {np.shape(self.beta)}, alpha {self.alpha.shape}, lam {self.lam.shape}, "
                 f"reference {self.log_ref.shape[:-1]}, offline {self.mu0.shape[:-1]}."
             ) from None
+
+    def _checked_beta(self) -> Any:
+        return positive(self.beta, "beta")
 
     @property
     def K(self) -> int:

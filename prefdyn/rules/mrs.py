@@ -1,7 +1,6 @@
 """Iterated preference optimisation of any objective, through the shared loss core."""
 
-import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,19 +33,25 @@ class MRS(MixedReferenceSampling):
     Parameters
     ----------
     objective
-        An `Objective`, or the id of one; its ``beta`` is set to the rule's.
-    game, beta, alpha, lam, reference, offline, log_reference
+        An `Objective`, or the id of one; its ``beta`` is set to the rule's.  Every response counts
+        as one token.
+    beta
+        As in `prefdyn.rules.MixedReferenceSampling`; None for an objective without a ``beta``.
+    game, alpha, lam, reference, offline, log_reference
         As in `prefdyn.rules.MixedReferenceSampling`.
 
     Raises
     ------
+    InputError
+        If beta is given to an objective without one or missing for one that has it, or if the
+        objective sorts its batch, so that it has no loss per pair.
     NoOptimum
         If Newton's method does not settle.
     """
 
     game: PreferenceMatrix
     objective: Objective | str
-    beta: ArrayLike
+    beta: ArrayLike | None
     alpha: ArrayLike
     lam: ArrayLike
     reference: ArrayLike | None = None
@@ -54,7 +59,6 @@ class MRS(MixedReferenceSampling):
     log_reference: ArrayLike | None = field(default=None, kw_only=True)
 
     def __post_init__(self):
-        super().__post_init__()
         if isinstance(self.objective, str):
             self.objective = objectives.get(self.objective)
         if not isinstance(self.objective, Objective):
@@ -62,10 +66,29 @@ class MRS(MixedReferenceSampling):
                 f"objective is a {type(self.objective).__name__}: give an Objective or one of the "
                 f"ids {objectives.names()}."
             )
-        if not hasattr(self.objective, "beta"):
+        if self.objective.couples_rows:
             raise InputError(
-                f"objective {self._named()!r} has no beta for the rule to set: MRS needs one."
+                f"{self._named()} sorts its batch, so it has no loss per pair: choose another "
+                "objective."
             )
+        if (self.beta is None) == self.objective.takes("beta"):
+            cure = "needs a beta: give a number above 0"
+            if self.beta is not None:
+                cure = "has no beta for the rule to set: give beta=None"
+            raise InputError(f"objective {self._named()!r} {cure}.")
+        super().__post_init__()
+
+    def _checked_beta(self) -> np.ndarray | None:
+        return None if self.beta is None else super()._checked_beta()
+
+    def easier(self, strength: float) -> "MRS":
+        """The same rule with a weaker drive; see `MixedReferenceSampling.easier`."""
+        if self.beta is None:
+            raise NoOptimum(
+                f"no fixed point found: the drive of {self._named()} has no beta to weaken, so try "
+                "another start."
+            )
+        return super().easier(strength)
 
     def update(self, theta: Array) -> Array:
         """Logits of the next round, as the kind of array that came in."""
@@ -110,11 +133,23 @@ class MRS(MixedReferenceSampling):
                 step = torch.where(worse[..., None], step / 2, step)
             theta, system = centre(theta + step), trial
             if (step.abs().amax(-1) <= 1e-12 * theta.abs().amax(-1).clamp(min=1.0)).all():
+                self._check_minimum(system.hessian)
                 return theta
         raise NoOptimum(
             f"the population loss of {self._named()} has no minimum that Newton's method finds "
             "here: a log-ratio may be unbounded (a preference of 0 or 1) or the loss not convex."
         )
+
+    def _check_minimum(self, hessian) -> None:
+        """Refuse a saddle or a maximum; dividing rows by mu leaves the signs of curvatures."""
+        import torch
+
+        curvature = torch.linalg.eigvals(hessian).real
+        if (curvature < -1e-9 * curvature.abs().amax(-1, keepdim=True)).any():
+            raise NoOptimum(
+                f"from the reference Newton's method finds a stationary point of {self._named()} "
+                "that is no minimum: the loss is not convex there, so this rule cannot follow it."
+            )
 
     def _system(self, theta, mu, reference, *, create_graph: bool = False) -> "_System":
         """Gradient and Hessian in the logits, each row divided by its mu_i.
@@ -136,7 +171,10 @@ class MRS(MixedReferenceSampling):
             ref_chosen=reference[..., :, None],
             ref_rejected=reference[..., None, :],
         )
-        by = self._objective().derivatives(pair, create_graph=create_graph)
+        objective = self._objective()
+        if objective.token_level:
+            pair = _one_token(pair)
+        by = objective.derivatives(pair, create_graph=create_graph)
         policy, mu = log_policy.exp(), mu.clamp(min=1e-300)
         wins, losses, transposed = P * mu[..., None, :], P.mT * mu[..., None, :], lambda x: x.mT
 
@@ -164,8 +202,10 @@ class MRS(MixedReferenceSampling):
     def _objective(self) -> Objective:
         import torch
 
-        beta = torch.as_tensor(np.asarray(self.beta))[..., None, None]
-        return dataclasses.replace(self.objective, beta=beta)  # pyright: ignore
+        assert isinstance(self.objective, Objective)
+        if self.beta is None:
+            return self.objective
+        return self.objective.replace(beta=torch.as_tensor(np.asarray(self.beta))[..., None, None])
 
     def _named(self) -> str:
         return str(getattr(self.objective, "id", self.objective))
@@ -174,3 +214,13 @@ class MRS(MixedReferenceSampling):
 class _System(NamedTuple):
     gradient: Any
     hessian: Any
+
+
+def _one_token(pair: Pair) -> Pair:
+    """The same pair with every response as a single token."""
+    tokens = {
+        f"{name}_tokens": value[..., None]
+        for name, value in pair.given().items()
+        if not name.endswith("_length")
+    }
+    return replace(pair, **tokens)

@@ -6,7 +6,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prefdyn import MRS, MRSDPO, MRSIPO, InputError, PreferenceMatrix, games, objectives
+from prefdyn import (
+    MRS,
+    MRSDPO,
+    MRSIPO,
+    InputError,
+    NoOptimum,
+    PreferenceMatrix,
+    games,
+    objectives,
+)
 from prefdyn.policies import centre, log_softmax, softmax
 from prefdyn.testing import check_rule, policies, rules
 
@@ -220,3 +229,51 @@ def test_an_unknown_objective_is_named():
         MRS(GAME, "dop", 0.5, 0.5, 1.0)
     with pytest.raises(InputError, match="objective is a float: give an Objective or one of"):
         MRS(GAME, 0.5, 0.5, 0.5, 1.0)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("id", ["cdpo", "simpo", "cal_dpo", "sppo_hard", "dpo_norm", "nca_pair"])
+def test_any_objective_of_one_pair_has_a_round(id):
+    """The round solves the stationarity of the population loss: no pair's pushes are left over."""
+    rule = MRS(GAME, id, 0.5, 0.5, 1.0)
+    theta = rule.init([0.5, 0.3, 0.2])
+    log_policy = log_softmax(rule.update(theta))
+    mu, reference = rule.sampler(theta), rule.mixed_reference(theta)
+    pair = objectives.Pair(
+        chosen=log_policy[:, None],
+        rejected=log_policy[None, :],
+        ref_chosen=reference[:, None],
+        ref_rejected=reference[None, :],
+    )
+    d_w, d_l = objectives.get(id, beta=0.5).pushes(pair)
+    weights = np.outer(mu, mu) * GAME.P
+    by_log_policy = (weights * d_w).sum(1) - (weights * d_l).sum(0)
+    force = by_log_policy - np.exp(log_policy) * by_log_policy.sum()
+    np.testing.assert_allclose(force, 0, atol=1e-11)
+
+
+def test_wrappers_and_token_objectives_have_rounds_too():
+    theta = MRSIPO(GAME, 0.5, 0.5, 1.0).init([0.5, 0.3, 0.2])
+    plain = MRS(GAME, "dpo", 0.5, 0.5, 1.0).update(theta)
+    for wrapped in (objectives.get("spo", lam=0.0), objectives.get("ld_dpo")):
+        assert relative(MRS(GAME, wrapped, 0.5, 0.5, 1.0).update(theta), plain) < 1e-10
+
+
+def test_objectives_without_beta_take_none():
+    double = objectives.WeightedSum((objectives.get("ipo", beta=0.5),), (2.0,))
+    rule = MRS(GAME, double, None, 0.5, 1.0)
+    theta = rule.init([0.5, 0.3, 0.2])
+    assert relative(rule.update(theta), MRSIPO(GAME, 0.5, 0.5, 1.0).update(theta)) < 1e-10
+    assert rule.replace(alpha=0.2).beta is None
+    with pytest.raises(InputError, match="objective 'sft' has no beta"):
+        MRS(GAME, "sft", 0.5, 0.5, 1.0)
+    with pytest.raises(InputError, match="objective 'dpo' needs a beta"):
+        MRS(GAME, "dpo", None, 0.5, 1.0)
+    with pytest.raises(InputError, match="aot sorts its batch"):
+        MRS(GAME, "aot", 0.5, 0.5, 1.0)
+
+
+def test_a_stationary_point_that_is_no_minimum_is_refused():
+    """DiscoPOP pushes the wrong way at policy = reference: Newton stops there, on a maximum."""
+    rule = MRS(games.rock_paper_scissors(0.3), "discopop", 0.5, 0.5, 1.0)
+    with pytest.raises(NoOptimum, match="a stationary point of discopop that is no minimum"):
+        rule.step(rule.init(np.full(3, 1 / 3)), 0, None)
