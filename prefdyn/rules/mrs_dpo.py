@@ -18,6 +18,10 @@ MAX_NEWTON_STEPS = 200
 """A win rate within 1e-16 of 1 costs about 40 steps; more than 200 means no optimum."""
 
 
+LARGEST_COMPILED = 64
+"""Responses up to which the kernel's plain elimination wins: one orbit to 48, many to 100."""
+
+
 @dataclass(eq=False)
 class MRSDPO(DrivenRule):
     r"""MRS-DPO: the DPO optimum, exactly, in every round (claims DPO-1, DPO-6).
@@ -82,8 +86,11 @@ class MRSDPO(DrivenRule):
         return (fixed, *self.collapse_bound(gain=4.0, claim="MRS-11, DPO-4"))
 
     def compiled(self, K: int) -> Any:
-        """Kernel that advances many orbits, see `prefdyn.rules._lanes`; None for a subclass."""
-        if type(self) is not MRSDPO:
+        """Kernel that advances many orbits, see `prefdyn.rules._lanes`.
+
+        None for a subclass, and for so many responses that LAPACK's elimination is faster.
+        """
+        if type(self) is not MRSDPO or K > LARGEST_COMPILED:
             return None
         from prefdyn.rules import _lanes
 
