@@ -140,7 +140,7 @@ def advise(
     if game.batch_shape:
         raise InputError(f"game is a batch of shape {game.batch_shape}: use survey for many games.")
     for name, value in (("alpha", alpha), ("lam", lam), ("beta", beta)):
-        if np.ndim(value):
+        if np.asarray(value).ndim:
             raise InputError(f"{name} is an array: advise takes one recipe, so give one number.")
     fixed = {"reference": reference, "offline": offline}
     rule: Any = recipe(game, objective, 1.0 if beta is None else beta, alpha, lam, **fixed)

@@ -88,7 +88,7 @@ def survey(
         if game.batch_shape:
             raise InputError(f"prompt {name!r} has a batch of games: give one game per prompt.")
     for name, value in (("alpha", alpha), ("lam", lam), ("beta", beta)):
-        if np.ndim(value):
+        if np.asarray(value).ndim:
             raise InputError(f"{name} is an array: survey takes one recipe, so give one number.")
     judge = _judge_last_iterates if alpha == 1 else _judge_fixed_points
     number = count(far_starts, "far_starts")
