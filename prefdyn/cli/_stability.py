@@ -195,6 +195,8 @@ def _source(answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _judged(answer: dict[str, Any]) -> dict[str, Any]:
+    from prefdyn._stability.fixed_points import TOLERANCE
+
     linear = answer["linear"]
     if linear is None:
         return {}
@@ -206,8 +208,7 @@ def _judged(answer: dict[str, Any]) -> dict[str, Any]:
         "period": f"{period:.4g} rounds per turn" if period < float("inf") else None,
         "multipliers": _listed(linear["multipliers"].tolist()),
         "Jacobian": linear["jacobian_by"],
-        "fixed_point": f"{answer['fixed_point']['method']}, "
-        f"residual {answer['fixed_point']['residual']:.1g}",
+        "fixed_point": f"{answer['fixed_point']['method']}, residual below {TOLERANCE:g}",
         "entropy_there": f"{answer['fixed_point']['entropy']:.4g} nats",
     }
 
