@@ -13,16 +13,37 @@ Examples
 import difflib
 
 from prefdyn._errors import InputError
-from prefdyn.claims import _dpo, _ipo, _rounds
+from prefdyn.claims import (
+    _displacement,
+    _dpo,
+    _entanglement,
+    _ipo,
+    _kernel,
+    _rounds,
+    _slime,
+    _spo,
+    _squeezing,
+)
 from prefdyn.claims._claim import ORIGINS, Claim
 
 __all__ = ["ORIGINS", "Claim", "all", "get"]
 
-_CLAIMS = {claim.id: claim for claim in (*_ipo.CLAIMS, *_rounds.CLAIMS, *_dpo.CLAIMS)}
+_READING_ORDER = (
+    _ipo,
+    _rounds,
+    _dpo,
+    _kernel,
+    _displacement,
+    _squeezing,
+    _entanglement,
+    _spo,
+    _slime,
+)
+_CLAIMS = {claim.id: claim for part in _READING_ORDER for claim in part.CLAIMS}
 
 
 def all() -> tuple[Claim, ...]:
-    """Every claim, in reading order: one-shot IPO, iterated rounds, DPO."""
+    """Every claim, in reading order: IPO, iterated rounds, DPO, then what gradient steps do."""
     return tuple(_CLAIMS.values())
 
 

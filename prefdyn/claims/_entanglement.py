@@ -1,0 +1,5 @@
+"""Claims ENT-*."""
+
+from prefdyn.claims._claim import Claim
+
+CLAIMS: tuple[Claim, ...] = ()

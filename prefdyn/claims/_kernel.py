@@ -1,0 +1,5 @@
+"""Claims KER-*."""
+
+from prefdyn.claims._claim import Claim
+
+CLAIMS: tuple[Claim, ...] = ()

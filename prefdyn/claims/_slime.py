@@ -1,0 +1,5 @@
+"""Claims SLIME-*."""
+
+from prefdyn.claims._claim import Claim
+
+CLAIMS: tuple[Claim, ...] = ()

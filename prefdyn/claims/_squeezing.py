@@ -1,0 +1,5 @@
+"""Claims SQZ-*."""
+
+from prefdyn.claims._claim import Claim
+
+CLAIMS: tuple[Claim, ...] = ()
