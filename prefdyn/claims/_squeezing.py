@@ -46,9 +46,9 @@ CLAIMS = (
         "squeezing is strong for peaky policies and unlikely targets",
         "p'_{y*} increases in e. At fixed e, raising p_y with the rest rescaled, as long as "
         "p_y < p_{y*}, makes the log mass of the others (neither y nor y*) fall less, while the "
-        "log gain of y* grows. Of 50 responses at e = 2, against an unlikely one: a peaky policy "
-        "with p_{y*} = 0.818 goes to 0.958 and all others fall; a flat one goes from 0.023 to "
-        "0.024 and none of the others falls.",
+        "log gain of y* grows; neither holds beyond, nor for the absolute gain. Of 50 responses "
+        "at e = 2, against an unlikely one: a peaky policy with p_{y*} = 0.818 goes to 0.958 and "
+        "all others fall; a flat one goes from 0.023 to 0.024 and none of the others falls.",
         REN,
         "paper: trend; derived: exact form",
     ),
