@@ -45,6 +45,8 @@ class Orbit:
         Seed of its randomness; None where the rule draws none.
     settled
         Whether it stopped because a round moved nothing any more.
+    state
+        The rule's state at the end.
     """
 
     policies: np.ndarray
@@ -53,6 +55,7 @@ class Orbit:
     reason: str
     seed: int | None
     settled: bool = False
+    state: np.ndarray | None = None
 
 
 class Ensemble(Mapping[str, np.ndarray]):
@@ -146,6 +149,7 @@ def orbit(
         reason,
         seed if rule.stochastic else None,
         settled,
+        state,
     )
 
 
@@ -273,7 +277,8 @@ def _begin(rule: Rule, start: Any, log_start: Any, seed: int):
     if log_start is not None:
         state = rule.init_log(np.asarray(log_start, dtype=float))
     else:
-        state = rule.init(default_start(rule.K) if start is None else start)
+        state = rule.own_start if start is None else rule.init(start)
+        state = rule.init(default_start(rule.K)) if state is None else state
     return state, np.random.default_rng(seed)
 
 

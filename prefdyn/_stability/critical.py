@@ -139,7 +139,8 @@ class _Scan:
 
     def __init__(self, rule: Rule, parameter: str, logarithmic: bool):
         self.rule, self.parameter, self.logarithmic = rule, parameter, logarithmic
-        self.state = rule.init(np.full(rule.K, 1 / rule.K))
+        own = rule.own_start
+        self.state = rule.init(np.full(rule.K, 1 / rule.K)) if own is None else own
 
     def excess(self, value: Any) -> np.ndarray:
         """``spectral radius - 1`` for one value, or one per batch element."""

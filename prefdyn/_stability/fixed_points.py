@@ -54,7 +54,7 @@ def fixed_point(rule: Rule, start: Any = None) -> FixedPoint:
     rule
         Any `Rule`; batched rules give batched fixed points.
     start
-        Probabilities (..., K) to start Newton from; uniform by default.
+        Probabilities (..., K) to start Newton from; by default the rule's own start, or uniform.
 
     Raises
     ------
@@ -62,8 +62,10 @@ def fixed_point(rule: Rule, start: Any = None) -> FixedPoint:
         If none is found, e.g. at alpha = 1, where a rule may have none.
     """
     rule = rule.skeleton
-    policy = np.full(rule.K, 1 / rule.K) if start is None else start
-    state = rule.init(distribution(policy, rule.K, "start", interior=True))
+    state = rule.own_start if start is None else None
+    if state is None:
+        policy = np.full(rule.K, 1 / rule.K) if start is None else start
+        state = rule.init(distribution(policy, rule.K, "start", interior=True))
     return at_state(rule, *solve(rule, state))
 
 

@@ -2,9 +2,12 @@
 
 from prefdyn.rules._certificates import Certificate
 from prefdyn.rules._mixed_reference_sampling import DrivenRule, MixedReferenceSampling
+from prefdyn.rules._optimisers import Adam, Optimiser, RMSprop
 from prefdyn.rules._rule import Jacobian, LogitRule, Rule
+from prefdyn.rules._training import Training
 from prefdyn.rules._wrapper import Wrapper, get_parameter, set_parameter
 from prefdyn.rules.finite_sample import FiniteSample
+from prefdyn.rules.gradient import GradientFlow, GradientStep, PairTraining
 from prefdyn.rules.inexact import Inexact
 from prefdyn.rules.momentum import Momentum
 from prefdyn.rules.mrs import MRS
@@ -15,15 +18,22 @@ __all__ = [
     "MRS",
     "MRSDPO",
     "MRSIPO",
+    "Adam",
     "Certificate",
     "DrivenRule",
     "FiniteSample",
+    "GradientFlow",
+    "GradientStep",
     "Inexact",
     "Jacobian",
     "LogitRule",
     "MixedReferenceSampling",
     "Momentum",
+    "Optimiser",
+    "PairTraining",
+    "RMSprop",
     "Rule",
+    "Training",
     "Wrapper",
     "bradley_terry_scores",
     "get_parameter",

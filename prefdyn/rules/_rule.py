@@ -69,6 +69,11 @@ class Rule(ABC):
         return ()
 
     @property
+    def own_start(self) -> Array | None:
+        """State of a run for which no start is named; None where any policy is as good."""
+        return None
+
+    @property
     def skeleton(self) -> "Rule":
         """The deterministic rule that stability analysis looks at; the rule itself unless noisy."""
         return self

@@ -1,0 +1,302 @@
+"""Training on pairs: the loss of a policy, and what it pushes every log-probability by."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prefdyn import objectives
+from prefdyn._errors import InputError
+from prefdyn.objectives import Objective, Pair
+from prefdyn.policies import Policy
+
+Array = Any
+Stats = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Training:
+    """An objective on chosen/rejected pairs of a policy's responses: the loss and its pushes.
+
+    The loss is ``sum_r weights_r L(pair r)``.  Log-probabilities of the reference are constants.
+
+    Parameters
+    ----------
+    objective
+        An `Objective` or the id of one.
+    policy
+        The policy that is trained.
+    pairs
+        (R, 2) numbers of the chosen and the rejected response.
+    weights
+        (R,), any sign; 1/R by default.
+    reference
+        A `Policy`, or log-probabilities (K,) or (K, T); by default the policy's start.
+    mismatched
+        Pairs of responses to prompts they were not written for, from which `KTO` takes its z0; by
+        default the responses of the same number under the next prompt.
+    extra
+        Further fields of `Pair`, one entry per pair, e.g. win rates for `SPPO`.
+
+    Raises
+    ------
+    InputError
+        For an unknown objective, a response that does not exist, a pair of a response with itself
+        or across prompts, or shapes that do not fit.
+    """
+
+    objective: Any
+    policy: Policy
+    pairs: Any
+    weights: ArrayLike | None = None
+    reference: Any = None
+    mismatched: ArrayLike | None = field(default=None, kw_only=True)
+    extra: Mapping[str, ArrayLike] = field(default_factory=dict, kw_only=True)
+    _made: dict = field(init=False, repr=False)
+
+    def __post_init__(self):
+        set_ = object.__setattr__
+        if isinstance(self.objective, str):
+            set_(self, "objective", objectives.get(self.objective))
+        if not isinstance(self.objective, Objective):
+            raise InputError(
+                f"objective is a {type(self.objective).__name__}: give an Objective or one of the "
+                f"ids {objectives.names()}."
+            )
+        if not isinstance(self.policy, Policy):
+            raise InputError(
+                f"policy is a {type(self.policy).__name__}: give one of prefdyn.policies."
+            )
+        set_(self, "pairs", checked_pairs(self.pairs, self.policy))
+        R = len(self.pairs)
+        weights = np.full(R, 1 / R) if self.weights is None else np.array(self.weights, dtype=float)
+        if weights.shape != (R,) or not np.all(np.isfinite(weights)):
+            raise InputError(f"weights is {weights}: give one finite number for each of {R} pairs.")
+        set_(self, "weights", weights)
+        set_(self, "_made", {})
+        set_(self, "reference", _reference(self.reference, self.policy))
+        if self.wants_mismatched:
+            set_(self, "mismatched", self._mismatched())
+
+    @property
+    def initial_stats(self) -> Stats | None:
+        """The objective's statistics before the first batch."""
+        return self.objective.initial_stats()
+
+    @property
+    def wants_mismatched(self) -> bool:
+        """Whether the objective's statistics come from mismatched pairs (KTO's z0 do)."""
+        return self.objective.mismatched
+
+    def updated(self, stats: Stats | None, params: np.ndarray) -> Stats | None:
+        """The objective's statistics with the batch at these parameters (P,)."""
+        if stats is None:
+            return None
+        pairs = self.mismatched if self.wants_mismatched else self.pairs
+        pair = self.pair(self.policy.token_log_probs(params), params, pairs)
+        parts = self.objective.gradient_parts
+        if parts is None:
+            return self.objective.update(stats, pair)
+        return self.objective.update(stats, pair, gradients=self._gradients(parts, params, stats))
+
+    def pair(self, tokens: Array, params: Array, pairs: np.ndarray | None = None) -> Pair:
+        """What the objective sees, (..., R), of token log-probabilities (..., K, T)."""
+        pairs = self.pairs if pairs is None else pairs
+        of = {"chosen": pairs[:, 0], "rejected": pairs[:, 1]}
+        fields = dict(self._constants(tokens, pairs))
+        log_sum_p2 = self.policy.log_sum_p2(params) if self.objective.token_level else None
+        for side, responses in of.items():
+            own = tokens[..., responses, :]
+            fields[side] = own.sum(-1)
+            if self.objective.token_level:
+                fields[f"{side}_tokens"] = own
+            if log_sum_p2 is not None:
+                fields[f"{side}_log_sum_p2"] = log_sum_p2[..., responses, :]
+        return Pair(**fields)
+
+    def _constants(self, tokens: Array, pairs: np.ndarray) -> dict[str, Array]:
+        """The fields that do not change with the policy, as the kind of array that tokens are."""
+        key = (isinstance(tokens, np.ndarray), pairs is self.pairs)
+        if key not in self._made:
+            fields: dict[str, Any] = dict(self.extra)
+            for side, responses in (("chosen", pairs[:, 0]), ("rejected", pairs[:, 1])):
+                reference = self.reference[responses]
+                fields[f"ref_{side}"] = reference.sum(-1)
+                fields[f"{side}_length"] = self.policy.lengths[responses]
+                if self.objective.token_level:
+                    fields[f"ref_{side}_tokens"] = reference
+                    fields[f"{side}_mask"] = self.policy.mask[responses]
+            arrays = {name: np.asarray(value, dtype=float) for name, value in fields.items()}
+            if not key[0]:
+                import torch
+
+                arrays = {name: torch.tensor(value) for name, value in arrays.items()}
+            self._made[key] = arrays
+        return self._made[key]
+
+    def loss(self, params: Array, stats: Stats | None = None) -> Array:
+        """``sum_r weights_r L(pair r)``, (...,)."""
+        return self._of_tokens(self.policy.token_log_probs(params), params, stats)
+
+    def pushes(self, params: Array, stats: Stats | None = None) -> Array:
+        """``-dL/dlog pi`` of every token of every response, (..., K, T).
+
+        Of torch parameters that require a gradient the result is differentiable too.
+        """
+        import torch
+
+        tokens = self.policy.token_log_probs(params)
+        if isinstance(tokens, torch.Tensor):
+            keep = tokens.requires_grad
+            with torch.enable_grad():
+                leaf = tokens if keep else tokens.detach().requires_grad_()
+                return -_gradient(self._of_tokens(leaf, params, stats).sum(), leaf, keep)
+        leaf = torch.tensor(tokens, requires_grad=True)
+        known = torch.as_tensor(np.asarray(params))
+        return -_gradient(self._of_tokens(leaf, known, stats).sum(), leaf, False).numpy()
+
+    def gram_form(self, one: Array, two: Array, params: np.ndarray) -> float:
+        """``<g_1, g_2>`` of two gradients given as pushes (K, T), in the policy's step metric."""
+        return float((one * self.policy.rates(params, two)).sum())
+
+    def with_objective(self, objective: Objective) -> "Training":
+        """The same pairs under another objective."""
+        return replace(self, objective=objective)
+
+    def _of_tokens(self, tokens: Array, params: Array, stats: Stats | None) -> Array:
+        losses = self._broadcast_objective().loss(self.pair(tokens, params), stats=stats)
+        weights = (
+            self.weights if isinstance(losses, np.ndarray) else losses.new_tensor(self.weights)
+        )
+        return (losses * weights).sum(-1)
+
+    def _broadcast_objective(self) -> Objective:
+        """Hyper-parameters that are arrays get an axis for the pairs."""
+        arrays = {name: value for name, value in self.objective.numbers().items() if np.ndim(value)}
+        if not arrays:
+            return self.objective
+        import torch
+
+        return self.objective.with_numbers(
+            {name: torch.as_tensor(np.asarray(value))[..., None] for name, value in arrays.items()}
+        )
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Common shape of the policy's batch and the objective's hyper-parameters."""
+        shapes = [np.shape(value) for value in self.objective.numbers().values()]
+        return np.broadcast_shapes(self.policy.batch_shape, *shapes)
+
+    @property
+    def one_at_a_time(self) -> bool:
+        """Whether members of a batch must not meet in one call: a sort or a mean would mix them."""
+        return self.objective.couples_rows or self.initial_stats is not None
+
+    def _gradients(self, parts, params, stats) -> tuple[np.ndarray, np.ndarray]:
+        """Two vectors whose inner products are those of the two parts' gradients."""
+        preference, likelihood = (
+            self.with_objective(part).pushes(
+                params, stats.get("base") if part is parts[0] else None
+            )
+            for part in parts
+        )
+        square = self.gram_form(likelihood, likelihood, params)
+        across = self.gram_form(preference, likelihood, params)
+        size = np.sqrt(max(square, 0.0))
+        return np.array([across / size if size else 0.0]), np.array([size])
+
+    def _mismatched(self) -> np.ndarray:
+        if self.mismatched is not None:
+            return checked_pairs(self.mismatched, self.policy, across=True)
+        per_prompt = np.bincount(self.policy.prompts)
+        if len(per_prompt) < 2 or len(set(per_prompt)) > 1:
+            raise InputError(
+                f"objective {self.objective.id!r} takes its statistics from answers to other "
+                "prompts, which are not known here: give mismatched=, or the number itself (z0=)."
+            )
+        return (self.pairs + per_prompt[0]) % self.policy.K
+
+
+def checked_pairs(pairs: Any, policy: Policy, across: bool = False) -> np.ndarray:
+    """Pairs (R, 2) as whole numbers of responses that exist and answer one prompt."""
+    found = np.asarray(pairs)
+    if found.ndim == 1 and found.size == 2:
+        found = found[None]
+    if found.ndim != 2 or found.shape[1] != 2 or not len(found) or found.dtype.kind not in "iu":
+        raise InputError(
+            f"pairs has shape {found.shape}: give (chosen, rejected) numbers of responses, one row "
+            "per pair, at least one."
+        )
+    for r, (chosen, rejected) in enumerate(found.tolist()):
+        bad = [i for i in (chosen, rejected) if not 0 <= i < policy.K]
+        if bad:
+            raise InputError(f"pairs[{r}] names response {bad[0]}: there are 0 to {policy.K - 1}.")
+        if chosen == rejected:
+            raise InputError(f"pairs[{r}] is response {chosen} against itself: give two responses.")
+        if not across and policy.prompts[chosen] != policy.prompts[rejected]:
+            raise InputError(
+                f"pairs[{r}] is of prompts {policy.prompts[chosen]} and "
+                f"{policy.prompts[rejected]}: both responses of a pair answer one prompt."
+            )
+    return found.astype(int)
+
+
+def flatten(stats: Stats | None) -> np.ndarray:
+    """The numbers of nested statistics, in a fixed order."""
+    return np.array([float(value) for _, value in _leaves(stats)])
+
+
+def unflatten(like: Stats | None, values: np.ndarray) -> Stats | None:
+    """Statistics of the same structure with these numbers."""
+    if like is None:
+        return None
+    result: Stats = {}
+    for (path, _), value in zip(_leaves(like), values, strict=True):
+        inner = result
+        for name in path[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[path[-1]] = float(value)
+    return result
+
+
+def _leaves(stats: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    if isinstance(stats, dict):
+        for name in sorted(stats):
+            yield from _leaves(stats[name], (*path, name))
+    elif stats is not None:
+        yield path, stats
+
+
+def _reference(reference: Any, policy: Policy) -> np.ndarray:
+    """Token log-probabilities (K, T) of the reference."""
+    if reference is None:
+        reference = policy
+    if isinstance(reference, Policy):
+        reference = reference.token_log_probs()
+    tokens = np.array(reference, dtype=float)
+    if tokens.ndim == 1 and policy.mask.shape[1] == 1:
+        tokens = tokens[:, None]
+    if tokens.shape != policy.mask.shape:
+        what = "one number per response" if policy.mask.shape[1] == 1 else "one number per token"
+        raise InputError(
+            f"reference has shape {tokens.shape}: give log-probabilities {policy.mask.shape}, "
+            f"{what}, or a policy."
+        )
+    if not np.all(np.isfinite(tokens)) or np.any(tokens > 1e-6):
+        where = [int(i) for i in np.argwhere(~(np.isfinite(tokens) & (tokens <= 1e-6)))[0]]
+        raise InputError(
+            f"reference{where} is {tokens[tuple(where)]:g}: a log-probability is finite and at "
+            "most 0."
+        )
+    return tokens
+
+
+def _gradient(total, leaf, create_graph: bool):
+    import torch
+
+    if not total.requires_grad:
+        return torch.zeros_like(leaf)
+    (gradient,) = torch.autograd.grad(total, leaf, create_graph=create_graph, allow_unused=True)
+    return torch.zeros_like(leaf) if gradient is None else gradient

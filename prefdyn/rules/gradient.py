@@ -1,0 +1,324 @@
+"""Gradient descent on pairs: one step a round, or the flow for a while."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from prefdyn._errors import InputError
+from prefdyn._inputs import positive
+from prefdyn.policies import Policy
+from prefdyn.rules._optimisers import Optimiser
+from prefdyn.rules._rule import Jacobian, Rule
+from prefdyn.rules._training import Training, flatten, unflatten
+
+Array = Any
+
+
+@dataclass(eq=False)
+class PairTraining(Rule):
+    """Rules whose state is the parameters of a `Policy` that is trained on pairs.
+
+    Behind the parameters the state holds what the optimiser remembers and the objective's running
+    statistics.  Without a named start a run begins at the policy's own parameters; of a policy over
+    several prompts, ``log_policy`` holds the log-probabilities of all of them in one row.
+    """
+
+    objective: Any
+    policy: Policy
+    pairs: Any
+
+    @property
+    def training(self) -> Training:
+        """The loss that is descended."""
+        return self._training  # pyright: ignore[reportAttributeAccessIssue]
+
+    def _set_training(self, weights, reference, mismatched, extra) -> None:
+        self._training = Training(
+            self.objective,
+            self.policy,
+            self.pairs,
+            weights,
+            reference,
+            mismatched=mismatched,
+            extra=extra,
+        )
+        self.objective, self.pairs = self._training.objective, self._training.pairs
+
+    @property
+    def K(self) -> int:
+        """Number of responses, over all prompts."""
+        return self.policy.K
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return self.policy.params.shape[-1]
+
+    @property
+    @abstractmethod
+    def memory(self) -> int:
+        """Numbers in the state between the parameters and the statistics."""
+
+    @property
+    def own_start(self) -> Array:
+        """The policy's start, with nothing remembered and the first statistics."""
+        return self._state(self.policy.params)
+
+    def init(self, policy: Array) -> Array:
+        """State that starts from probabilities (..., K), for a policy that can take any value."""
+        policy = np.asarray(policy, dtype=float)
+        if policy.ndim == 0 or policy.shape[-1] != self.K or not np.all(policy > 0):
+            raise InputError(
+                f"start has shape {policy.shape}: give {self.K} probabilities above 0 in the last "
+                "axis."
+            )
+        return self.init_log(np.log(policy))
+
+    def init_log(self, log_policy: Array) -> Array:
+        """State that starts from log-probabilities (..., K)."""
+        return self._state(self.policy.params_of(log_policy))
+
+    def log_policy(self, state: Array) -> Array:
+        """Log-probabilities (..., K) of all responses."""
+        return self.policy.log_probs(self.params(state))
+
+    def params(self, state: Array) -> Array:
+        """The parameters (..., P) in a state."""
+        return state[..., : self.size]
+
+    def loss(self, state: Array) -> Array:
+        """The weighted loss of the pairs, (...,)."""
+        return self._per_member(self.training.loss, state)
+
+    def pushes(self, state: Array) -> Array:
+        """``-dL/dlog pi`` of every token of every response, (..., K, T)."""
+        return self._per_member(self.training.pushes, state)
+
+    @property
+    def neutral(self) -> np.ndarray:
+        """Those of the policy, and what the state holds beside the parameters."""
+        own = self.policy.neutral
+        rest = self.memory + len(flatten(self.training.initial_stats))
+        return np.block(
+            [
+                [own, np.zeros((self.size, rest))],
+                [np.zeros((rest, own.shape[1])), np.zeros((rest, rest))],
+            ]
+        )[:, : own.shape[1]]
+
+    def _state(self, params: Array) -> np.ndarray:
+        stats = flatten(self.training.initial_stats)
+        rest = np.concatenate([np.zeros(self.memory), stats])
+        params = self.spread(np.asarray(params, dtype=float))
+        return np.concatenate([params, np.broadcast_to(rest, (*params.shape[:-1], len(rest)))], -1)
+
+    def _split(self, state: Array) -> tuple[Array, Array, Array]:
+        """Parameters, the optimiser's memory, statistics."""
+        end = self.size + self.memory
+        return state[..., : self.size], state[..., self.size : end], state[..., end:]
+
+    def _stats(self, values: np.ndarray):
+        return unflatten(self.training.initial_stats, values)
+
+    def _per_member(self, function, state: Array) -> Array:
+        """A function of parameters and statistics, one batch member at a time where they mix.
+
+        The statistics include the batch at hand, as they do in a step.
+        """
+        params, _, values = self._split(state)
+        if not self.training.one_at_a_time:
+            return function(params)
+        if params.ndim > 1:
+            return np.stack([self._per_member(function, member) for member in state])
+        return function(params, self.training.updated(self._stats(values), params))
+
+
+@dataclass(eq=False)
+class GradientStep(PairTraining):
+    r"""One step of gradient descent a round (claim KER-1).
+
+    .. math:: x_{t+1} = x_t - \eta\, M \nabla_x \sum_r w_r L_r(x_t),
+              \qquad \Delta\log\pi_i = \eta \sum_j K_{ij}\, p_j + O(\eta^2)
+
+    with the pushes :math:`p_j = -\partial L/\partial\log\pi_j` and the policy's step multipliers M.
+
+    Parameters
+    ----------
+    objective
+        An `Objective`, or the id of one.
+    policy
+        Any of `prefdyn.policies`.
+    pairs
+        (R, 2) numbers of the chosen and the rejected response; prompts may differ between pairs.
+    rate
+        Learning rate; an array is a batch.
+    weights
+        (R,) weights of the pairs, of any sign; 1/R by default.
+    reference
+        A policy, or log-probabilities (K,) or of tokens (K, T); by default the policy's start.
+    optimiser
+        `Adam`, `RMSprop` or your own `Optimiser`; none by default.  For heavy-ball momentum wrap
+        the rule in `Momentum`.
+    mismatched, extra
+        As of `prefdyn.rules.Training`.
+
+    Raises
+    ------
+    InputError
+        For an unknown objective, a response that does not exist, a pair across prompts, a rate that
+        is not positive, or shapes that do not fit.
+
+    Examples
+    --------
+    >>> from prefdyn import orbit
+    >>> from prefdyn.policies import Tabular
+    >>> run = orbit(GradientStep("dpo", Tabular([0.0, 0.0, 0.0]), [(0, 1)], rate=1.0), rounds=100)
+    """
+
+    rate: ArrayLike
+    weights: ArrayLike | None = None
+    reference: Any = None
+    optimiser: Optimiser | None = None
+    mismatched: ArrayLike | None = field(default=None, kw_only=True)
+    extra: Mapping[str, ArrayLike] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self):
+        self.rate = positive(self.rate, "rate")
+        if self.optimiser is not None and not isinstance(self.optimiser, Optimiser):
+            raise InputError(
+                f"optimiser is a {type(self.optimiser).__name__}: give Adam(), RMSprop() or None."
+            )
+        self._set_training(self.weights, self.reference, self.mismatched, self.extra)
+
+    @property
+    def memory(self) -> int:
+        """What the optimiser remembers."""
+        return self.size * (0 if self.optimiser is None else self.optimiser.memory)
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Common shape of the rate, the policy's batch and the objective's hyper-parameters."""
+        return np.broadcast_shapes(np.shape(self.rate), self.training.batch_shape)
+
+    @property
+    def backends(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Numpy alone where the state holds more than parameters, else as the policy."""
+        alone = self.optimiser is None and not self.training.one_at_a_time
+        # A weight that the loss holds constant still moves with the state: autodiff misses that.
+        alone = alone and not self.objective.detaches
+        return self.policy.backends if alone else ("numpy",)
+
+    def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:
+        """Statistics of the batch, then the pushes they give, then the move."""
+        if self.training.one_at_a_time and state.ndim > 1:
+            rates = np.broadcast_to(self.rate, state.shape[:-1])
+            members = zip(state, rates, strict=True)
+            return np.stack([self._with_rate(rate).step(x, t, rng) for x, rate in members])
+        params, memory, values = self._split(state)
+        if self.training.one_at_a_time:
+            stats = self.training.updated(self._stats(values), params)
+            values = flatten(stats)
+            pushes = self.training.pushes(params, stats)
+        else:
+            pushes = self.training.pushes(params)
+        move = self.policy.direction(params, pushes)
+        if self.optimiser is not None:
+            kept = memory.reshape(*memory.shape[:-1], -1, self.size)
+            move, kept = self.optimiser.move(move, kept, t)
+            memory = kept.reshape(memory.shape)
+        if not isinstance(state, np.ndarray):
+            return params + state.new_tensor(self.rate)[..., None] * move
+        params = params + np.asarray(self.rate)[..., None] * move
+        return np.concatenate([params, memory, values], axis=-1)
+
+    def jacobian(self, state: Array) -> Jacobian:
+        """Derivative of one step.
+
+        Raises
+        ------
+        InputError
+            With an optimiser: its step depends on t and is not smooth where the gradient is 0.
+        """
+        if self.optimiser is not None:
+            raise InputError(
+                f"{type(self.optimiser).__name__}'s step has no derivative where the gradient "
+                "vanishes: simulate it with orbit, or analyse the rule without optimiser."
+            )
+        return super().jacobian(state)
+
+    def _with_rate(self, rate: np.ndarray) -> "GradientStep":
+        return self if np.ndim(self.rate) == 0 else self.replace(rate=rate)
+
+
+@dataclass(eq=False)
+class GradientFlow(PairTraining):
+    r"""Gradient flow for a fixed time a round.
+
+    .. math:: \dot x = -M \nabla_x \sum_r w_r L_r(x), \qquad
+              \frac{d}{dt}\log\pi_i = \sum_j K_{ij}\, p_j
+
+    The limit of `GradientStep` at small rate; a round of duration T is T/rate steps.  Solved with
+    error control by LSODA, which also follows stiff flows.
+
+    Parameters
+    ----------
+    objective, policy, pairs, weights, reference, extra
+        As of `GradientStep`.  Objectives that keep running statistics have no flow.
+    duration
+        Time of one round.
+    rtol, atol
+        Tolerances of the solver, on the parameters.
+
+    Raises
+    ------
+    InputError
+        As `GradientStep`, and for an objective with running statistics.
+    """
+
+    duration: float = 1.0
+    weights: ArrayLike | None = None
+    reference: Any = None
+    rtol: float = field(default=1e-9, kw_only=True)
+    atol: float = field(default=1e-11, kw_only=True)
+    extra: Mapping[str, ArrayLike] = field(default_factory=dict, kw_only=True)
+
+    def __post_init__(self):
+        self.duration = float(positive(self.duration, "duration"))
+        self._set_training(self.weights, self.reference, None, self.extra)
+        if self.training.initial_stats is not None:
+            raise InputError(
+                f"objective {self.objective.id!r} keeps statistics from batch to batch, which a "
+                "flow has none of: use GradientStep, or fix them as numbers."
+            )
+
+    @property
+    def memory(self) -> int:
+        """Nothing."""
+        return 0
+
+    @property
+    def batch_shape(self) -> tuple[int, ...]:
+        """Common shape of the policy's batch and the objective's hyper-parameters."""
+        return self.training.batch_shape
+
+    def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:
+        """The state after `duration`; a batch is solved as one system."""
+        from scipy.integrate import solve_ivp
+
+        def velocity(_, flat):
+            x = flat.reshape(state.shape)
+            return self.policy.direction(x, self.pushes(x)).reshape(-1)
+
+        solved = solve_ivp(
+            velocity,
+            (0.0, self.duration),
+            state.reshape(-1),
+            method="LSODA",
+            rtol=self.rtol,
+            atol=self.atol,
+        )
+        return solved.y[:, -1].reshape(state.shape)
