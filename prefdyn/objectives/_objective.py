@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -73,14 +73,30 @@ class Objective(ABC):
         """Statistics before the first batch; None for an objective that keeps none."""
         return None
 
+    @property
+    def detaches(self) -> bool:
+        """Whether `loss` holds something constant that depends on the policy."""
+        return False
+
+    @property
+    def mismatched(self) -> bool:
+        """Whether `update` wants the batch's answers under other prompts."""
+        return False
+
+    @property
+    def gradient_parts(self) -> tuple["Objective", "Objective"] | None:
+        """Two objectives whose gradients in the model's parameters `update` wants, if any."""
+        return None
+
     def update(self, stats: Stats | None, pair: Pair) -> Stats | None:
         """Statistics after a batch, which `loss` of the same batch should get."""
         return stats
 
     @classmethod
     def build(cls, parameters: dict[str, Any]) -> "Objective":
-        """The objective with these hyper-parameters, unknown ones refused by name."""
+        """The objective with these hyper-parameters, unknown and missing ones refused by name."""
         _refuse_unknown(cls, parameters)
+        _refuse_missing(cls, parameters)
         return cls(**parameters)
 
     def takes(self, name: str) -> bool:
@@ -137,10 +153,10 @@ class Objective(ABC):
         change that is spread evenly over the tokens.
         """
         is_torch = self.primitives(pair).name == "torch"
-        first = self.derivatives(_to_torch(pair), stats)
-        if is_torch:
-            return -first.c, first.r
-        return -first.c.numpy(), first.r.numpy()
+        total, shifts = self._shifted(_to_torch(pair), stats)
+        by_chosen, by_rejected = _gradient(total, shifts)
+        d_w, d_l = -by_chosen.detach(), by_rejected.detach()
+        return (d_w, d_l) if is_torch else (d_w.numpy(), d_l.numpy())
 
     def token_pushes(self, pair: Pair, stats: Stats | None = None) -> tuple[Array, Array]:
         """``(-dL/dlog pi(w_t), dL/dlog pi(l_t))`` for each token, shaped as the token fields.
@@ -181,28 +197,33 @@ class Objective(ABC):
         create_graph
             Keep the result differentiable with respect to the pair's fields.
         """
+        total, shifts = self._shifted(pair, stats, detach=not create_graph)
+        by_c, by_r = _gradient(total, shifts)
+        by_cc, by_cr = _gradient(by_c.sum(), shifts)
+        _, by_rr = _gradient(by_r.sum(), shifts)
+        result = Derivatives(by_c, by_r, by_cc, by_cr, by_rr)
+        return result if create_graph else Derivatives(*(part.detach() for part in result))
+
+    def _shifted(self, pair: Pair, stats: Stats | None, detach: bool = True) -> tuple[Any, list]:
+        """Summed loss of a torch pair, and zero leaves added to both log-probabilities.
+
+        The leaves are fresh nodes to differentiate by, whatever graph the pair belongs to.
+        """
         import torch
 
         chosen, rejected = torch.broadcast_tensors(
             torch.as_tensor(pair.chosen), torch.as_tensor(pair.rejected)
         )
-        leaves = [chosen, rejected]
-        if not create_graph:
-            leaves = [leaf.detach().clone() for leaf in leaves]
-        # Adding a zero leaf makes a fresh graph node to differentiate by, whatever the input was.
-        shifts = [torch.zeros_like(leaf, requires_grad=True) for leaf in leaves]
         values = pair.given()
+        shifts = [torch.zeros_like(side, requires_grad=True) for side in (chosen, rejected)]
         with torch.enable_grad():
-            for side, leaf, shift in zip(("chosen", "rejected"), leaves, shifts, strict=True):
-                values[side] = leaf + shift
+            for side, leaf, shift in zip(
+                ("chosen", "rejected"), (chosen, rejected), shifts, strict=True
+            ):
+                values[side] = (leaf.detach() if detach else leaf) + shift
                 if (tokens := values.get(f"{side}_tokens")) is not None:
                     values[f"{side}_tokens"] = _spread(tokens, values.get(f"{side}_mask"), shift)
-            total = self.loss(Pair(**values), stats=stats).sum()
-            by_c, by_r = _gradient(total, shifts)
-            by_cc, by_cr = _gradient(by_c.sum(), shifts)
-            _, by_rr = _gradient(by_r.sum(), shifts)
-        result = Derivatives(by_c, by_r, by_cc, by_cr, by_rr)
-        return result if create_graph else Derivatives(*(part.detach() for part in result))
+            return self.loss(Pair(**values), stats=stats).sum(), shifts
 
     def symbolic(self, lengths: tuple[int, int] = (2, 2)) -> Any:
         """Loss and pushes as sympy expressions, hyper-parameters included as symbols.
@@ -239,11 +260,10 @@ def get(id: str, **parameters: Any) -> Any:
         its range.
     """
     known = _REGISTRY | _WRAPPERS
-    if id not in known:
-        near = difflib.get_close_matches(str(id), known, n=3)
-        hint = f" (nearest: {', '.join(near)})" if near else ""
+    if not isinstance(id, str) or id not in known:
         raise InputError(
-            f"objective {id!r} is not known: choose one of {', '.join(sorted(known))}{hint}."
+            f"objective {id!r} is not known: choose one of {', '.join(sorted(known))}"
+            f"{nearest(id, known)}."
         )
     return known[id].build(parameters)
 
@@ -270,11 +290,26 @@ def to_numpy(value: Array) -> np.ndarray:
     return np.asarray(value, dtype=float)
 
 
+def nearest(name: Any, known: Iterable[str]) -> str:
+    """A hint at the known names that resemble a wrong one; empty if none does."""
+    near = difflib.get_close_matches(str(name).lower(), known, n=3)
+    return f" (nearest: {', '.join(near)})" if near else ""
+
+
 def _refuse_unknown(cls: type[Objective], parameters: dict[str, Any]) -> None:
     known = [field.name for field in fields(cls)]  # pyright: ignore[reportArgumentType]
     for name in parameters:
         if name not in known:
-            raise InputError(f"objective {cls.id!r} has no parameter {name!r}: it has {known}.")
+            raise InputError(
+                f"objective {cls.id!r} has no parameter {name!r}: it has {known}"
+                f"{nearest(name, known)}."
+            )
+
+
+def _refuse_missing(cls: type[Objective], parameters: dict[str, Any]) -> None:
+    for field in fields(cls):  # pyright: ignore[reportArgumentType]
+        if field.default is dataclasses.MISSING and field.name not in parameters:
+            raise InputError(f"objective {cls.id!r} needs {field.name}: pass {field.name}=.")
 
 
 def _parts(value: Any) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class Pair:
     Raises
     ------
     InputError
-        If two fields do not broadcast.
+        If two fields do not broadcast, or one is no array.
     """
 
     chosen: Array
@@ -68,6 +68,10 @@ class Pair:
         shape: tuple[int, ...] = ()
         tokens: dict[str, int] = {}
         for name, value in self.given().items():
+            if isinstance(value, list | tuple | str):
+                raise InputError(
+                    f"Pair.{name} is a {type(value).__name__}: give a number, an array or a tensor."
+                )
             other = tuple(getattr(value, "shape", ()))
             if name in TOKEN_FIELDS:
                 shape_of_tokens(name, other, tokens)

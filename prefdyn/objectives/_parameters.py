@@ -39,7 +39,10 @@ def number(
             return None
         if math.isfinite(value) and all(holds(value, bound) for bound, _, holds in given):
             return None
-        wanted = " and ".join(f"{word} {bound:g}" for bound, word, _ in given) or "finite"
+        bounded = " and ".join(f"{word} {bound:g}" for bound, word, _ in given)
+        wanted = (
+            bounded if bounded and math.isfinite(value) else f"finite{bounded and ' and '}{bounded}"
+        )
         return f"is {value:g}: it must be {wanted}"
 
     return _field(default, complaint)

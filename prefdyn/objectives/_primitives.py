@@ -180,7 +180,7 @@ def _torch() -> SimpleNamespace:
         safe_exp=lambda x: torch.exp(capped(x)),
         exp_difference=exp_difference,
         stop_gradient=lambda x: x.detach(),
-        stable_sort=lambda x: torch.sort(x, dim=-1, stable=True),
+        stable_sort=lambda x: torch.sort(torch.as_tensor(x), dim=-1, stable=True),
         where=torch.where,
         everywhere=lambda x: torch.ones_like(x, dtype=torch.bool),
         mean=lambda x: torch.as_tensor(x).double().mean(),

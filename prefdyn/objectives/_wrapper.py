@@ -1,10 +1,11 @@
 """What objectives that wrap another one share."""
 
+from collections.abc import Iterable
 from dataclasses import fields
 from typing import Any, Self
 
 from prefdyn._errors import InputError
-from prefdyn.objectives._objective import Objective, Stats, get
+from prefdyn.objectives._objective import Objective, Stats, get, nearest
 from prefdyn.objectives._pair import Pair
 
 
@@ -30,6 +31,21 @@ class Wrapper(Objective):
         """As the base."""
         return self.base.token_level
 
+    @property
+    def detaches(self) -> bool:
+        """As the base."""
+        return self.base.detaches
+
+    @property
+    def mismatched(self) -> bool:
+        """As the base."""
+        return self.base.mismatched
+
+    @property
+    def gradient_parts(self) -> tuple[Objective, Objective] | None:
+        """As the base."""
+        return self.base.gradient_parts
+
     @classmethod
     def build(cls, parameters: dict[str, Any]) -> Objective:
         """The wrapper with its own parameters, around a base with the others."""
@@ -37,7 +53,7 @@ class Wrapper(Objective):
         base = as_objective(parameters.get("base", defaults["base"]), cls.id)
         own = {name: value for name, value in parameters.items() if name in defaults}
         others = {name: value for name, value in parameters.items() if name not in defaults}
-        return cls(**(own | {"base": base.replace(**others)}))
+        return cls(**(own | {"base": _replaced(base, others, cls.id, defaults)}))
 
     def takes(self, name: str) -> bool:
         """Whether wrapper or base has a parameter of this name."""
@@ -49,7 +65,7 @@ class Wrapper(Objective):
         own = {name: value for name, value in parameters.items() if name in known}
         others = {name: value for name, value in parameters.items() if name not in known}
         base = as_objective(own.get("base", self.base), self.id)
-        return super().replace(**(own | {"base": base.replace(**others)}))
+        return super().replace(**(own | {"base": _replaced(base, others, self.id, known)}))
 
     def initial_stats(self) -> Stats | None:
         """Those of the base."""
@@ -58,6 +74,20 @@ class Wrapper(Objective):
     def update(self, stats: Stats | None, pair: Pair) -> Stats | None:
         """That of the base."""
         return self.base.update(stats, pair)
+
+
+def _replaced(
+    base: Objective, parameters: dict[str, Any], owner: str, known: Iterable[str]
+) -> Objective:
+    """The base with these parameters; one that neither it nor its wrapper has is refused."""
+    for name in parameters:
+        if not base.takes(name):
+            names = [*known, *(field.name for field in fields(base))]  # pyright: ignore
+            raise InputError(
+                f"objective {base.id!r} has no parameter {name!r}, nor has {owner!r} around it: "
+                f"they have {names}{nearest(name, names)}."
+            )
+    return base.replace(**parameters)
 
 
 def as_objective(value: Any, owner: str) -> Objective:

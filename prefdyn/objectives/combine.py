@@ -39,6 +39,11 @@ class WPO(Wrapper, id="wpo", wrapper=True):
                 "choose a base that does not sort the batch."
             )
 
+    @property
+    def detaches(self) -> bool:
+        """The weight."""
+        return True
+
     def weight(self, pair: Pair, xp: Any = None) -> Array:
         """``w`` per pair."""
         xp = xp or self.primitives(pair)
@@ -83,6 +88,9 @@ class WeightedSum(Objective, id="weighted_sum", wrapper=True):
 
     def __post_init__(self):
         super().__post_init__()
+        for name in ("terms", "weights"):
+            if not isinstance(getattr(self, name), tuple | list):
+                raise InputError(f"objective 'weighted_sum': {name} is no tuple or list: give one of each.")
         terms = tuple(as_objective(term, self.id) for term in self.terms)
         object.__setattr__(self, "terms", terms)
         object.__setattr__(self, "weights", tuple(self.weights))
@@ -91,9 +99,11 @@ class WeightedSum(Objective, id="weighted_sum", wrapper=True):
                 f"objective 'weighted_sum' has {len(terms)} terms and {len(self.weights)} weights: "
                 "give at least one term, and one weight for each."
             )
-        bad = [w for w in self.weights if isinstance(w, float | int) and not np.isfinite(w)]
-        if bad:
-            raise InputError(f"objective 'weighted_sum': a weight is {bad[0]}: it must be finite.")
+        for i, w in enumerate(self.weights):
+            if isinstance(w, str) or (isinstance(w, float | int) and not np.isfinite(w)):
+                raise InputError(
+                    f"objective 'weighted_sum': weights[{i}] is {w!r}: it must be a finite number."
+                )
 
     @property
     def couples_rows(self) -> bool:
@@ -104,6 +114,16 @@ class WeightedSum(Objective, id="weighted_sum", wrapper=True):
     def token_level(self) -> bool:
         """Whether any term is."""
         return any(term.token_level for term in self._terms)
+
+    @property
+    def detaches(self) -> bool:
+        """Whether any term does."""
+        return any(term.detaches for term in self._terms)
+
+    @property
+    def mismatched(self) -> bool:
+        """Whether any term does."""
+        return any(term.mismatched for term in self._terms)
 
     @property
     def _terms(self) -> tuple[Objective, ...]:

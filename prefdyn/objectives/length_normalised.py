@@ -7,6 +7,8 @@ pushed, by ``1/n_w - 1/n_l``.
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from prefdyn.objectives._objective import Objective, Stats
 from prefdyn.objectives._pair import Pair
 from prefdyn.objectives._parameters import number, positive, smoothing
@@ -18,9 +20,11 @@ Array = Any
 
 def power_gap(x: Array, y: Array, alpha: Any, xp: Any) -> Array:
     """``r(x) - r(y)`` with ``r(x) = (1 - e^{-alpha x}) / alpha``; the identity at alpha = 0."""
-    if isinstance(alpha, int | float) and alpha == 0:
-        return x - y
-    return xp.exp_difference(-alpha * y, -alpha * x) / alpha
+    flat = alpha == 0  # False for a symbol, an array for an array
+    if isinstance(flat, bool | np.bool_):
+        return x - y if flat else xp.exp_difference(-alpha * y, -alpha * x) / alpha
+    curved = xp.where(flat, 1.0, alpha)
+    return xp.where(flat, x - y, xp.exp_difference(-curved * y, -curved * x) / curved)
 
 
 @dataclass(frozen=True)

@@ -74,6 +74,11 @@ class AlphaDPO(Logistic, id="alpha_dpo"):
             for name, value in batch.items()
         }
 
+    @property
+    def detaches(self) -> bool:
+        """The margin's own target."""
+        return True
+
     def margin(self, pair: Pair, xp: Any, stats: Stats | None = None) -> Array:
         """``beta (m - M)``."""
         return self.beta * (pair.mean_gap - xp.stop_gradient(self._target(pair, stats)))

@@ -65,6 +65,11 @@ class KTO(Pointwise, id="kto"):
     lambda_u: float = weight(1.0)
     z0: float | None = number(None)
 
+    @property
+    def mismatched(self) -> bool:
+        """Unless z0 is given as a number."""
+        return self.z0 is None
+
     def initial_stats(self) -> Stats | None:
         """z0 = 0, which is exact while the policy is the reference."""
         return {"z0": 0.0} if self.z0 is None else None

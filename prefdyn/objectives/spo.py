@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from prefdyn._errors import InputError
-from prefdyn.objectives._objective import Stats, to_numpy
+from prefdyn.objectives._objective import Objective, Stats, to_numpy
 from prefdyn.objectives._pair import Pair
 from prefdyn.objectives._parameters import number, positive, weight, word
 from prefdyn.objectives._wrapper import Wrapper
@@ -52,6 +52,11 @@ class SPO(Wrapper, id="spo"):
                 f"objective 'spo' in mode {self.mode!r} needs v_star: the SFT loss of the "
                 "fine-tuned model on held-out data, in nats."
             )
+
+    @property
+    def gradient_parts(self) -> tuple[Objective, Objective] | None:
+        """For the barrier the base and the SFT loss."""
+        return (self.base, SFT(self.nll_norm)) if self.mode == "barrier" else None
 
     def initial_stats(self) -> Stats | None:
         """The base's, and the first multiplier where there is one."""
@@ -128,7 +133,8 @@ def _ascend(self: Any, stats: Stats, pair: Pair, gradients: Any) -> Stats:
 def _descend_both(self: SPO, stats: Stats, pair: Pair, gradients: Any) -> Stats:
     preference, likelihood = gradients or self._gradients(pair, stats)
     inner, square = np.vdot(preference, likelihood), np.vdot(likelihood, likelihood)
-    return {"lam": max(0.0, float(self.rho - inner / square))}
+    # Without a gradient of F no step changes F, and no multiplier is called for.
+    return {"lam": max(0.0, float(self.rho - inner / square)) if square > 0 else 0.0}
 
 
 _PENALTIES = {"linear": _linear, "hinge": _hinge, "dual": _multiplied, "barrier": _multiplied}
