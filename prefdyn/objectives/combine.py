@@ -90,7 +90,9 @@ class WeightedSum(Objective, id="weighted_sum", wrapper=True):
         super().__post_init__()
         for name in ("terms", "weights"):
             if not isinstance(getattr(self, name), tuple | list):
-                raise InputError(f"objective 'weighted_sum': {name} is no tuple or list: give one of each.")
+                raise InputError(
+                    f"objective 'weighted_sum': {name} is no tuple or list: give one of each."
+                )
         terms = tuple(as_objective(term, self.id) for term in self.terms)
         object.__setattr__(self, "terms", terms)
         object.__setattr__(self, "weights", tuple(self.weights))

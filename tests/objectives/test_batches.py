@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
 from prefdyn import InputError, objectives
 from prefdyn.objectives import Pair, get
@@ -26,17 +27,26 @@ KEEPERS = [
 ]
 
 
+def test_every_objective_that_keeps_statistics_is_among_them():
+    needed = {"bpo": {"alpha": 0.5}, "dpo_shift": {"strategy": "increase_linear", "max_steps": 10}}
+    made = [get(id, **needed.get(id, {})) for id in objectives.names()]
+    keepers = {objective.id for objective in made if objective.initial_stats() is not None}
+    assert keepers <= {objective.id for objective in KEEPERS}
+
+
 @pytest.mark.parametrize("objective", KEEPERS)
-def test_statistics_are_pure_and_survive_a_file(objective):
+def test_statistics_are_pure_and_survive_a_file(objective, tmp_path):
     stats = objective.update(objective.initial_stats(), PAIR)
     before = json.dumps(stats)
     later = objective.update(stats, random_pair(2))
     assert json.dumps(stats) == before
-    restored = json.loads(before)
+    (tmp_path / "stats.json").write_text(before)
+    restored = json.loads((tmp_path / "stats.json").read_text())
     assert objective.update(restored, random_pair(2)) == later
     np.testing.assert_array_equal(
         objective.loss(PAIR, stats=restored), objective.loss(PAIR, stats=stats)
     )
+    np.testing.assert_array_equal(objective.pushes(PAIR, restored), objective.pushes(PAIR, stats))
 
 
 def test_statistics_are_constants_to_the_gradient():
@@ -190,8 +200,10 @@ def test_wrappers_hand_parameters_to_their_base():
     assert spo.replace(beta=0.3, lam=0.1).base == get("ipo", beta=0.3)
     assert spo.numbers()["base.beta"] == 0.7
     assert get("wpo").base.beta == 0.01
-    with pytest.raises(InputError, match="'ipo' has no parameter 'tau'"):
+    with pytest.raises(InputError, match="'ipo' has no parameter 'tau', nor has 'spo' around it"):
         get("spo", base="ipo", tau=1.0)
+    with pytest.raises(InputError, match=r"'vstar'.*\(nearest: v_star\)"):
+        get("spo", mode="hinge", vstar=1.0)
     with pytest.raises(InputError, match="wraps a int: give an Objective or its id"):
         get("spo", base=3)
 
@@ -205,6 +217,12 @@ def test_a_sum_is_the_sum_of_its_terms():
     assert set(form.parameters) >= {"terms.0.beta", "terms.1.beta", "weights.2"}
     with pytest.raises(InputError, match="has 1 terms and 2 weights"):
         objectives.WeightedSum(("dpo",), (1.0, 2.0))
+    with pytest.raises(InputError, match="weights\\[1\\] is 'a': it must be a finite number"):
+        objectives.WeightedSum(("dpo", "sft"), (1.0, "a"))  # pyright: ignore
+    with pytest.raises(InputError, match="terms is no tuple or list"):
+        get("weighted_sum", terms="dpo", weights=(1.0,))
+    with pytest.raises(InputError, match="'weighted_sum' needs weights: pass weights="):
+        get("weighted_sum", terms=("dpo",))
 
 
 @pytest.mark.parametrize(
@@ -229,3 +247,16 @@ def test_what_is_missing_is_named(id, parameters, message):
 def test_statistics_of_a_batch_of_one_are_refused(id):
     with pytest.raises(InputError, match="a batch of one does not have"):
         get(id).update(None, random_pair(n=1))
+
+
+@pytest.mark.parametrize("id", ["aot", "aot_unpaired"])
+def test_sorting_takes_a_default_reference_in_torch_as_in_numpy(id):
+    values = np.array([[-1.0, -3.0, -2.0], [-2.0, -2.5, -4.0]])
+    by_numpy = get(id).loss(Pair(chosen=values[0], rejected=values[1]))
+    by_torch = get(id).loss(Pair(chosen=torch.tensor(values[0]), rejected=torch.tensor(values[1])))
+    np.testing.assert_allclose(by_torch.numpy(), by_numpy, rtol=1e-12)
+
+
+def test_a_barrier_asks_for_nothing_where_the_sft_loss_has_no_gradient():
+    stats = get("spo", mode="barrier").update(None, PAIR, (np.ones(3), np.zeros(3)))
+    assert stats == {"lam": 0.0}

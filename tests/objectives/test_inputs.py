@@ -10,7 +10,9 @@ from prefdyn.objectives import Pair, check_values, get
 
 BAD_PARAMETERS = [
     ("dpo", {"beta": 0.0}, "objective 'dpo': beta is 0: it must be above 0."),
-    ("dpo", {"beta": float("nan")}, "beta is nan: it must be above 0."),
+    ("dpo", {"beta": float("nan")}, "beta is nan: it must be finite and above 0."),
+    ("dpo", {"beta": float("inf")}, "beta is inf: it must be finite and above 0."),
+    ("simpo", {"gamma": float("inf")}, "gamma is inf: it must be finite."),
     ("dpo", {"beta": "strong"}, "beta is 'strong': give a number."),
     ("dpo", {"beta": None}, "beta is None: give a number."),
     (
@@ -42,14 +44,23 @@ def test_parameters_out_of_their_range(id, parameters, message):
 
 
 def test_near_names_are_suggested():
-    with pytest.raises(InputError, match=r"'simpoo' is not known: .*\(nearest: simpo"):
-        get("simpoo")
+    for wrong, near in (("simpoo", "simpo"), ("DPO", "dpo"), ("RobustDPO", "robust_dpo")):
+        with pytest.raises(InputError, match=rf"'{wrong}' is not known: .*\(nearest: .*{near}"):
+            get(wrong)
+    with pytest.raises(InputError, match=r"\['dpo'\] is not known"):
+        get(["dpo"])  # pyright: ignore
+    with pytest.raises(InputError, match=r"no parameter 'gama': .*\(nearest: gamma\)"):
+        get("simpo", gama=0.5)
 
 
 def test_arrays_tensors_and_symbols_pass_as_parameters():
     pair = Pair(chosen=np.zeros(3), rejected=-np.ones(3))
     betas = np.array([[0.1], [1.0]])
     assert get("cdpo", beta=betas).loss(pair).shape == (2, 3)
+    alphas = np.array([[0.0], [0.5]])
+    for id in ("f_dpo_alpha", "alphapo"):  # alpha = 0 is a limit of its own
+        for row, alpha in zip(get(id, alpha=alphas).loss(pair), (0.0, 0.5), strict=True):
+            np.testing.assert_allclose(row, get(id, alpha=alpha).loss(pair), rtol=1e-14)
     assert get("exo_pair", beta=torch.tensor(0.1), label_smoothing=sympy.Symbol("e")).beta == 0.1
 
 
@@ -79,6 +90,7 @@ def test_values_are_checked_where_data_enter(fields, message, convert):
     ("fields", "message"),
     [
         ({"chosen_tokens": np.zeros(())}, "Pair.chosen_tokens is a single number"),
+        ({"ref_chosen": [-1.0, -2.0]}, "Pair.ref_chosen is a list: give a number, an array or a"),
         ({"chosen_tokens": np.zeros((2, 4)), "chosen_mask": np.ones((2, 3))}, "has 3 tokens, but"),
         ({"chosen_tokens": np.zeros((3, 4))}, "does not broadcast with (2,)"),
     ],
