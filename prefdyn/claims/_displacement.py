@@ -104,7 +104,7 @@ CLAIMS = (
         "CHES = <S+, S-> - |S+|^2 with S the sum of the hidden states that predict the tokens of a "
         "response: from the last prompt token on, without the state after the response's last "
         "token. Length-normalised: <S+, S->/(n+ n-) - |S+|^2/n+^2. Padding never enters. It is "
-        "the part of DISP-6 that comes from hidden states, with every coefficient set to 1.",
+        "minus the part of DISP-6 that comes from hidden states, with every coefficient set to 1.",
         RAZIN,
         "paper",
     ),
