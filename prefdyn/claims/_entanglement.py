@@ -61,10 +61,12 @@ CLAIMS = (
         "a shared suffix entangles",
         "The cosine of g_w and g_l is negative when a single token differs and positive, growing "
         "with the shared suffix, otherwise; depending on the model both log-probabilities go up or "
-        "both go down. In a toy this is so exactly where the suffix sees shared parameters: a "
-        "table with one row per whole prefix has a cosine that a suffix only brings nearer to 0.",
+        "both go down. In tables of next-token logits one differing token gives the sign of "
+        "S - p_w - p_l, positive where a third token dominates, and a suffix raises the cosine "
+        "only where it sees shared parameters: with one row per whole prefix it brings the cosine "
+        "nearer to 0.",
         YUAN,
-        "paper: phenomenon; derived: the role of shared parameters",
+        "paper: phenomenon; derived: tables",
     ),
     Claim(
         "ENT-6",
