@@ -154,7 +154,7 @@ class Training:
                 leaf = tokens if keep else tokens.detach().requires_grad_()
                 return -_gradient(self._of_tokens(leaf, params, stats).sum(), leaf, keep)
         leaf = torch.tensor(tokens, requires_grad=True)
-        known = torch.as_tensor(np.asarray(params))
+        known = torch.tensor(np.asarray(params))
         return -_gradient(self._of_tokens(leaf, known, stats).sum(), leaf, False).numpy()
 
     def gram_form(self, one: Array, two: Array, params: np.ndarray) -> float:
