@@ -1,0 +1,1 @@
+"""Stable Preference Optimization (2507.07723)."""
