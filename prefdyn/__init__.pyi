@@ -1,4 +1,5 @@
 from . import claims as claims
+from . import displacement as displacement
 from . import games as games
 from . import objectives as objectives
 from . import plots as plots
@@ -33,15 +34,21 @@ from ._stability import fixed_point as fixed_point
 from ._stability import last_iterate as last_iterate
 from ._stability import stability as stability
 from ._stability import verdict as verdict
+from .displacement import PairDiagnosis as PairDiagnosis
+from .displacement import diagnose_pair as diagnose_pair
 from .games import PreferenceMatrix as PreferenceMatrix
 from .objectives import DPO as DPO
 from .objectives import IPO as IPO
 from .objectives import Objective as Objective
 from .objectives import Pair as Pair
+from .policies import KernelPolicy as KernelPolicy
+from .policies import Policy as Policy
 from .rules import MRS as MRS
 from .rules import MRSDPO as MRSDPO
 from .rules import MRSIPO as MRSIPO
 from .rules import FiniteSample as FiniteSample
+from .rules import GradientFlow as GradientFlow
+from .rules import GradientStep as GradientStep
 from .rules import Inexact as Inexact
 from .rules import LogitRule as LogitRule
 from .rules import Momentum as Momentum

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from prefdyn._errors import NoOptimum
-from prefdyn._inputs import distribution
 from prefdyn.rules._rule import Rule
 
 TOLERANCE = 1e-12
@@ -64,8 +63,7 @@ def fixed_point(rule: Rule, start: Any = None) -> FixedPoint:
     rule = rule.skeleton
     state = rule.own_start if start is None else None
     if state is None:
-        policy = np.full(rule.K, 1 / rule.K) if start is None else start
-        state = rule.init(distribution(policy, rule.K, "start", interior=True))
+        state = rule.init(np.full(rule.K, 1 / rule.K) if start is None else start)
     return at_state(rule, *solve(rule, state))
 
 

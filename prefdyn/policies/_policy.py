@@ -85,13 +85,12 @@ class Policy(ABC):
         """``d log pi_it / d params``, (..., K, T, P), by automatic differentiation."""
         import torch
 
-        params = torch.tensor(self.start(params), requires_grad=True)
-        tokens = self.token_log_probs(params)
+        x = torch.tensor(self.start(params), requires_grad=True)
+        tokens = self.token_log_probs(x)
         size = self.mask.size
         flat = tokens.reshape(*tokens.shape[:-2], size)
         rows = [
-            torch.autograd.grad(flat[..., k].sum(), params, retain_graph=True)[0]
-            for k in range(size)
+            torch.autograd.grad(flat[..., k].sum(), x, retain_graph=True)[0] for k in range(size)
         ]
         rows = torch.stack(rows, dim=-2).numpy()
         return rows.reshape(*rows.shape[:-2], *self.mask.shape, rows.shape[-1])
@@ -136,9 +135,9 @@ class Policy(ABC):
 
         params = np.asarray(self.start(params), dtype=float)
         move = np.broadcast_to(self.direction(params, np.asarray(pushes)), params.shape)
-        _, change = torch.func.jvp(
+        change = torch.func.jvp(
             self.token_log_probs, (torch.tensor(params),), (torch.tensor(move),)
-        )
+        )[1]
         return change.numpy()
 
     def log_sum_p2(self, params: Array | None = None) -> Array | None:

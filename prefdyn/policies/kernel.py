@@ -127,8 +127,8 @@ class KernelPolicy(Policy):
 
     def token_log_probs(self, params: Array | None = None) -> Array:
         """The state itself, (..., K, T)."""
-        params = self.start(params)
-        return params.reshape(*params.shape[:-1], *self.mask.shape)
+        x = self.start(params)
+        return x.reshape(*x.shape[:-1], *self.mask.shape)
 
     def direction(self, params: Array, pushes: Array) -> Array:
         """``sum_j K_ij push_j``, (..., P)."""
@@ -237,11 +237,10 @@ class LinearisedPolicy(KernelPolicy):
 
     def token_log_probs(self, params: Array | None = None) -> Array:
         """Start plus gradients times displacement, (..., K, T)."""
-        params = self.start(params)
-        tokens = self._like(self.start_tokens, params) + (  # pyright: ignore[reportAttributeAccessIssue]
-            self._like(self.rows, params) @ params[..., None]
-        ).squeeze(-1)
-        return tokens.reshape(*params.shape[:-1], *self.mask.shape)
+        x = self.start(params)
+        start = self._like(self.start_tokens, x)  # pyright: ignore[reportAttributeAccessIssue]
+        tokens = start + (self._like(self.rows, x) @ x[..., None]).squeeze(-1)
+        return tokens.reshape(*x.shape[:-1], *self.mask.shape)
 
     def direction(self, params: Array, pushes: Array) -> Array:
         """``sum_i push_i M g_i``, (..., P)."""

@@ -43,8 +43,9 @@ class LogLinear(SoftmaxPolicy):
 
     def __post_init__(self):
         features = numbers(self.features, "features", "features (k, d) or (prompts, k, d)", 2, 3)
-        features = features.reshape((-1, *features.shape[-2:]))
-        n_prompts, n_responses, d = features.shape
+        n_responses, d = features.shape[-2:]
+        features = features.reshape(-1, n_responses, d)
+        n_prompts = len(features)
         theta = np.zeros(d) if self.theta is None else self.theta
         theta = numbers(theta, "theta", f"{d} parameters, one per feature", 1)
         offset = np.zeros(features.shape[:2]) if self.offset is None else self.offset

@@ -49,7 +49,7 @@ class UnconstrainedFeatures(ContextPolicy):
     W: ArrayLike
     h: ArrayLike
     responses: Sequence[Sequence[int]] | None = None
-    prompts: Sequence[int] | None = None
+    prompts: Any = None
     kappa_W: ArrayLike = field(default=1.0, kw_only=True)
     kappa_h: ArrayLike = field(default=1.0, kw_only=True)
 
@@ -84,10 +84,10 @@ class UnconstrainedFeatures(ContextPolicy):
 
     @staticmethod
     def contexts(
-        responses: Sequence[Sequence[int]], prompts: Sequence[int] | None = None
+        responses: Sequence[Sequence[int]], prompts: ArrayLike | None = None
     ) -> list[tuple[int, tuple[int, ...]]]:
         """Every (prompt, prefix) that predicts a token, in order of first use."""
-        of = [0] * len(responses) if prompts is None else prompts
+        of = np.zeros(len(responses), int) if prompts is None else np.asarray(prompts)
         found = {
             (int(prompt), tuple(int(token) for token in response[:t])): None
             for prompt, response in zip(of, responses, strict=True)
@@ -114,9 +114,9 @@ class UnconstrainedFeatures(ContextPolicy):
 
     def split(self, params: Array | None = None) -> tuple[Array, Array]:
         """``W (..., V, d)`` and ``h (..., contexts, d)`` of the parameters."""
-        params = self.start(params)
+        x = self.start(params)
         size, d = np.size(self.W), np.shape(self.W)[1]
-        W, h = params[..., :size], params[..., size:]
+        W, h = x[..., :size], x[..., size:]
         return W.reshape(*W.shape[:-1], -1, d), h.reshape(*h.shape[:-1], -1, d)
 
     def context_logits(self, params: Array) -> Array:

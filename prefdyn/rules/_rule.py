@@ -44,7 +44,11 @@ class Rule(ABC):
 
     def init(self, policy: Array) -> Array:
         """State (..., n) that starts from probabilities (..., K), all positive."""
-        return self.init_log(np.log(distribution(policy, self.K, "start", interior=True)))
+        return self.init_log(self.log_start(policy))
+
+    def log_start(self, policy: Array) -> Array:
+        """Log-probabilities (..., K) of a start, checked."""
+        return np.log(distribution(policy, self.K, "start", interior=True))
 
     @abstractmethod
     def init_log(self, log_policy: Array) -> Array:

@@ -52,7 +52,7 @@ class Training:
     pairs: Any
     weights: ArrayLike | None = None
     reference: Any = None
-    mismatched: ArrayLike | None = field(default=None, kw_only=True)
+    mismatched: Any = field(default=None, kw_only=True)
     extra: Mapping[str, ArrayLike] = field(default_factory=dict, kw_only=True)
     _made: dict = field(init=False, repr=False)
 
@@ -103,9 +103,9 @@ class Training:
 
     def pair(self, tokens: Array, params: Array, pairs: np.ndarray | None = None) -> Pair:
         """What the objective sees, (..., R), of token log-probabilities (..., K, T)."""
-        pairs = self.pairs if pairs is None else pairs
-        of = {"chosen": pairs[:, 0], "rejected": pairs[:, 1]}
-        fields = dict(self._constants(tokens, pairs))
+        rows = self.pairs if pairs is None else pairs
+        of = {"chosen": rows[:, 0], "rejected": rows[:, 1]}
+        fields = dict(self._constants(tokens, rows))
         log_sum_p2 = self.policy.log_sum_p2(params) if self.objective.token_level else None
         for side, responses in of.items():
             own = tokens[..., responses, :]

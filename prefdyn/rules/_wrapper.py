@@ -47,6 +47,15 @@ class Wrapper(Rule):
         """As the wrapped rule."""
         return self.rule.neutral
 
+    @property
+    def own_start(self) -> Array | None:
+        """As the wrapped rule."""
+        return self.rule.own_start
+
+    def log_start(self, policy: Array) -> Array:
+        """As the wrapped rule."""
+        return self.rule.log_start(policy)
+
     def init_log(self, log_policy: Array) -> Array:
         """As the wrapped rule."""
         return self.rule.init_log(log_policy)

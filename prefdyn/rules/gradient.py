@@ -68,15 +68,15 @@ class PairTraining(Rule):
         """The policy's start, with nothing remembered and the first statistics."""
         return self._state(self.policy.params)
 
-    def init(self, policy: Array) -> Array:
-        """State that starts from probabilities (..., K), for a policy that can take any value."""
+    def log_start(self, policy: Array) -> Array:
+        """Log-probabilities of a start that sums to 1 over each prompt."""
         policy = np.asarray(policy, dtype=float)
         if policy.ndim == 0 or policy.shape[-1] != self.K or not np.all(policy > 0):
             raise InputError(
                 f"start has shape {policy.shape}: give {self.K} probabilities above 0 in the last "
                 "axis."
             )
-        return self.init_log(np.log(policy))
+        return np.log(policy)
 
     def init_log(self, log_policy: Array) -> Array:
         """State that starts from log-probabilities (..., K)."""
