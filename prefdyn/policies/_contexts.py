@@ -86,7 +86,7 @@ class ContextPolicy(Policy):
         size = self.n_contexts * self.vocabulary
         if isinstance(pushes, np.ndarray):
             total = np.zeros((*flat.shape[:-1], size))
-            np.add.at(total, (..., index), flat)
+            np.add.at(total, (slice(None),) * (flat.ndim - 1) + (index,), flat)
         else:
             total = flat.new_zeros((*flat.shape[:-1], size))
             total = total.index_add(-1, flat.new_tensor(index).long(), flat)

@@ -166,22 +166,15 @@ class Training:
         return replace(self, objective=objective)
 
     def _of_tokens(self, tokens: Array, params: Array, stats: Stats | None) -> Array:
-        losses = self._broadcast_objective().loss(self.pair(tokens, params), stats=stats)
-        weights = (
-            self.weights if isinstance(losses, np.ndarray) else losses.new_tensor(self.weights)
-        )
-        return (losses * weights).sum(-1)
+        def like(constant: Any) -> Array:
+            return constant if isinstance(tokens, np.ndarray) else tokens.new_tensor(constant)
 
-    def _broadcast_objective(self) -> Objective:
-        """Hyper-parameters that are arrays get an axis for the pairs."""
-        arrays = {name: value for name, value in self.objective.numbers().items() if np.ndim(value)}
-        if not arrays:
-            return self.objective
-        import torch
-
-        return self.objective.with_numbers(
-            {name: torch.as_tensor(np.asarray(value))[..., None] for name, value in arrays.items()}
-        )
+        numbers = self.objective.numbers().items()
+        # Hyper-parameters that are arrays get an axis for the pairs.
+        arrays = {name: like(np.asarray(x)[..., None]) for name, x in numbers if np.ndim(x)}
+        objective = self.objective.with_numbers(arrays) if arrays else self.objective
+        losses = objective.loss(self.pair(tokens, params), stats=stats)
+        return (losses * like(self.weights)).sum(-1)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
