@@ -1,7 +1,7 @@
 """Claims about SLIME, a loss with an anchor, a floor and a margin: SLIME-*.
 
-Parameters as in `prefdyn.SLIME`; ``m = c_w - c_l`` is the margin in nats per token, F the force
-of the margin term.
+Parameters as in `prefdyn.objectives.SLIME`; ``m = c_w - c_l`` is the margin in nats per token and F
+the force of the margin term.
 """
 
 from prefdyn.claims._claim import Claim
@@ -51,7 +51,9 @@ CLAIMS = (
         "which may turn upwards. The anchor is the linear penalty of a likelihood constraint, the "
         "hard margin ends the push on the pair, the floor bounds the push on a rejected token: "
         "three cures of one step law, to which ENT-3 and ENT-6 apply. A shared prefix is pushed "
-        "up, by (lambda_w + pull)/n, when both responses have n tokens.",
+        "up, by (lambda_w + pull)/n, when both responses have n tokens. The hard margin does not "
+        "bound the margin itself: in a table of two responses the anchor carries it on until "
+        "pull = lambda_w pi_l/pi_w, to 3.3 nats at the released lambda_l.",
         SLIME,
         "derived",
     ),
