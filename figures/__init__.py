@@ -33,6 +33,8 @@ ORDER = (
     "finite_sample",
     "inexact_rounds",
     "real_games",
+    "pushes",
+    "push_phase",
 )
 """Names of the figures in the order of the report."""
 
