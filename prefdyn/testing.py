@@ -1,7 +1,7 @@
-"""Hypothesis strategies and checks for those who write a rule or an objective of their own.
+"""Hypothesis strategies and checks for those who write a rule, a policy or an objective.
 
-`games`, `policies`, `recipes` and `rules` draw what a test needs; `check_rule` and
-`check_objective` hold a rule or an objective to its contract.  Needs ``hypothesis``; imported by
+`games`, `policies`, `recipes` and `rules` draw what a test needs; `check_rule`, `check_policy` and
+`check_objective` hold what was written to its contract.  Needs ``hypothesis``; imported by
 nothing else in the package.
 """
 
@@ -16,6 +16,7 @@ from prefdyn._errors import InputError
 from prefdyn.games import families
 from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.objectives import Objective, Pair
+from prefdyn.policies import Policy
 from prefdyn.policies.softmax import log_softmax, softmax
 from prefdyn.rules import MRSDPO, MRSIPO, DrivenRule, Rule, get_parameter, set_parameter
 
@@ -231,6 +232,74 @@ def _complement(neutral: Array) -> Array:
     """Orthonormal basis of the directions orthogonal to the columns of `neutral`."""
     n, m = neutral.shape
     return np.linalg.qr(np.concatenate([neutral, np.eye(n)], axis=1))[0][:, m:]
+
+
+def check_policy(policy: Policy, *, spread: float = 0.5, seed: int = 0) -> None:
+    """Hold a policy to the contract of `prefdyn.policies.Policy`, near its start.
+
+    Numpy and torch agree; a batch is no loop; complete responses sum to 1; the Gram matrix is that
+    of the gradients, symmetric and positive semidefinite, and of complete responses
+    ``sum_i pi_i K_ij = 0`` (claim KER-2); `direction` is the pushes' derivative; `rates` are its
+    columns, and a step along it changes the log-probabilities by them, with an error that falls as
+    the square of the step; what is neutral is not seen.
+
+    Parameters
+    ----------
+    policy : Policy
+        The policy to check.
+    spread : float
+        Standard deviation of the parameters around the start.
+    seed : int
+        Seed of these parameters and of the pushes.
+
+    Raises
+    ------
+    AssertionError
+        Saying what is violated, and by how much.
+    """
+    import torch
+
+    rng = np.random.default_rng(seed)
+    params = policy.params + spread * rng.normal(size=(3, policy.params.shape[-1]))
+    pushes = policy.mask * rng.normal(size=(3, *policy.mask.shape))
+    tokens, gram = policy.token_log_probs(params), policy.gram(params)
+
+    in_torch = policy.token_log_probs(torch.tensor(params)).detach().numpy()
+    _close(in_torch, tokens, 1e-12, "torch and numpy disagree")
+    _close(
+        tokens, np.stack([policy.token_log_probs(x) for x in params]), 1e-12, "a batch is no loop"
+    )
+    assert not np.any(tokens[..., policy.mask == 0]), "padding has log-probabilities"
+    _close(policy.log_probs(params), tokens.sum(-1), 1e-12, "log_probs is no sum of tokens")
+
+    gradients = policy.token_gradients(params)
+    size = np.broadcast_to(policy.multipliers, params.shape[-1:])
+    explicit = np.einsum("...itp,p,...jsp->...itjs", gradients, size, gradients)
+    scale = max(1.0, float(np.abs(explicit).max()))
+    _close(policy.token_gram(params), explicit, 1e-11 * scale, "the Gram matrix is no gradients'")
+    _close(gram, explicit.sum((-1, -3)), 1e-11 * scale, "the Gram matrix is no sum of tokens")
+    lowest = float(np.linalg.eigvalsh(gram).min())
+    assert lowest >= -1e-10 * scale, f"the Gram matrix has the eigenvalue {lowest:.1e}"
+    if policy.complete:
+        weighted = np.einsum("...i,...ij->...j", np.exp(policy.log_probs(params)), gram)
+        _close(weighted, 0 * weighted, 1e-11 * scale, "sum_i pi_i K_ij is not 0")
+
+    move = policy.direction(params, pushes)
+    _close(
+        move, size * np.einsum("...itp,...it->...p", gradients, pushes), 1e-11 * scale, "direction"
+    )
+    rates = policy.rates(params, pushes)
+    expected = np.einsum("...itjs,...js->...it", explicit, pushes)
+    _close(rates, expected, 1e-11 * scale, "rates are no columns of the Gram matrix")
+    coarse, fine = (
+        np.abs(policy.token_log_probs(params + h * move) - tokens - h * rates).max(initial=0.0)
+        for h in (1e-3 / scale, 1e-4 / scale)
+    )
+    assert fine <= 0.02 * coarse + 1e-12, f"a step's error falls from {coarse:.1e} to {fine:.1e}"
+    if policy.neutral.size:
+        shifted = params + (policy.neutral @ rng.normal(size=policy.neutral.shape[1]))
+        seen = policy.token_log_probs(shifted)
+        _close(seen, tokens, 1e-10, "a neutral shift is visible")
 
 
 def check_objective(

@@ -128,15 +128,16 @@ class Policy(ABC):
     def rates(self, params: Array | None, pushes: Array) -> np.ndarray:
         """First-order change of every token's log-probability per unit step, (..., K, T).
 
-        ``sum_js K_(it)(js) pushes_js`` (claim KER-1), by one forward-mode pass along `direction`
-        instead of the Gram matrix (claim KER-4).
+        ``sum_js K_(it)(js) pushes_js`` (claim KER-1), as the derivative along `direction`, without
+        the Gram matrix (claim KER-4).
         """
         import torch
 
         params = np.asarray(self.start(params), dtype=float)
         move = np.broadcast_to(self.direction(params, np.asarray(pushes)), params.shape)
-        change = torch.func.jvp(
-            self.token_log_probs, (torch.tensor(params),), (torch.tensor(move),)
+        # Two reverse passes: forward mode's own machinery is not needed for one direction.
+        change = torch.autograd.functional.jvp(
+            self.token_log_probs, torch.tensor(params), torch.tensor(move)
         )[1]
         return change.numpy()
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prefdyn._errors import InputError
+from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import positive
 from prefdyn.policies import Policy
 from prefdyn.rules._optimisers import Optimiser
@@ -307,18 +307,47 @@ class GradientFlow(PairTraining):
 
     def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:
         """The state after `duration`; a batch is solved as one system."""
+        return self._solved(lambda x: self.policy.direction(x, self.pushes(x)), state)
+
+    def jacobian(self, state: Array) -> Jacobian:
+        """Derivative of the flow, from the linear equation it obeys along the solution.
+
+        Differences of two solutions would carry the solver's tolerance, magnified.
+        """
+        state = np.asarray(state, dtype=float)
+        if state.ndim > 1:
+            members = [self.jacobian(member) for member in state]
+            return Jacobian(np.stack([member.matrix for member in members]), members[0].by)
+        unit = GradientStep(
+            self.objective,
+            self.policy,
+            self.pairs,
+            1.0,
+            self.weights,
+            self.training.reference,
+            extra=self.extra,
+        )
+        identity, n = np.eye(len(state)), len(state)
+
+        def velocity(flat):
+            x, tangent = flat[:n], flat[n:].reshape(n, n)
+            slope = unit.jacobian(x).matrix - identity
+            return np.concatenate([unit.step(x, 0, None) - x, (slope @ tangent).reshape(-1)])
+
+        solved = self._solved(velocity, np.concatenate([state, identity.reshape(-1)]))
+        return Jacobian(solved[n:].reshape(n, n), unit.jacobian(state).by)
+
+    def _solved(self, velocity, start: np.ndarray) -> np.ndarray:
         from scipy.integrate import solve_ivp
 
-        def velocity(_, flat):
-            x = flat.reshape(state.shape)
-            return self.policy.direction(x, self.pushes(x)).reshape(-1)
-
         solved = solve_ivp(
-            velocity,
+            lambda _, flat: velocity(flat.reshape(start.shape)).reshape(-1),
             (0.0, self.duration),
-            state.reshape(-1),
+            start.reshape(-1),
             method="LSODA",
             rtol=self.rtol,
             atol=self.atol,
         )
-        return solved.y[:, -1].reshape(state.shape)
+        if not solved.success:
+            raise NoOptimum(f"the flow could not be followed: {solved.message} Try less duration.")
+        return solved.y[:, -1].reshape(start.shape)

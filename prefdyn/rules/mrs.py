@@ -34,7 +34,7 @@ class MRS(MixedReferenceSampling):
     ----------
     objective
         An `Objective`, or the id of one; its ``beta`` is set to the rule's.  Every response counts
-        as one token.
+        as one token; win rates, where an objective wants them, are against :math:`\mu_t`.
     beta
         As in `prefdyn.rules.MixedReferenceSampling`; None for an objective without a ``beta``.
     game, alpha, lam, reference, offline, log_reference
@@ -161,6 +161,7 @@ class MRS(MixedReferenceSampling):
         import torch
 
         P = torch.tensor(self.game.P)
+        win_rates = (P @ mu[..., None])[..., 0]
         log_policy = log_softmax(theta)
         chosen, rejected = torch.broadcast_tensors(
             log_policy[..., :, None], log_policy[..., None, :]
@@ -170,6 +171,8 @@ class MRS(MixedReferenceSampling):
             rejected=rejected,
             ref_chosen=reference[..., :, None],
             ref_rejected=reference[..., None, :],
+            chosen_win_rate=win_rates[..., :, None],
+            rejected_win_rate=win_rates[..., None, :],
         )
         objective = self._objective()
         if objective.token_level:
@@ -221,6 +224,6 @@ def _one_token(pair: Pair) -> Pair:
     tokens = {
         f"{name}_tokens": value[..., None]
         for name, value in pair.given().items()
-        if not name.endswith("_length")
+        if not name.endswith(("_length", "_win_rate"))
     }
     return replace(pair, **tokens)

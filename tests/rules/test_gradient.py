@@ -1,0 +1,338 @@
+"""Gradient descent on pairs: against torch's optimisers, the kernel view, and its own limits."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+
+from prefdyn import MRSIPO, InputError, fixed_point, games, objectives, orbit, stability
+from prefdyn.policies import (
+    Autoregressive,
+    KernelPolicy,
+    LogLinear,
+    Tabular,
+    UnconstrainedFeatures,
+    log_softmax,
+)
+from prefdyn.rules import (
+    Adam,
+    GradientFlow,
+    GradientStep,
+    Momentum,
+    RMSprop,
+    get_parameter,
+    set_parameter,
+)
+from prefdyn.testing import seeds
+
+PAIRS = [(0, 1), (2, 3)]
+NEEDED = {"kto": {"z0": 0.1}, "bpo": {"alpha": 0.5}, "alpha_dpo": {"ema_std": 1.0}}
+EXTRA = {
+    "sppo": {"chosen_win_rate": np.array([0.7, 0.6]), "rejected_win_rate": np.array([0.3, 0.4])}
+}
+
+
+def objective(id):
+    if id == "weighted_sum":
+        return objectives.WeightedSum(("dpo", "slime"), (1.0, 0.5))
+    return objectives.get(id, **NEEDED.get(id, {}))
+
+
+def policy(rng, kappa_W=0.4, kappa_h=1.2):
+    responses = [(0, 1), (0, 2, 3), (1,), (2, 1, 1)]
+    contexts = UnconstrainedFeatures.contexts(responses)
+    W, h = rng.normal(size=(4, 3)), rng.normal(size=(len(contexts), 3))
+    return UnconstrainedFeatures(W, h, responses, kappa_W=kappa_W, kappa_h=kappa_h)
+
+
+ALL = [*objectives.names(), *objectives.wrapper_names()]
+
+
+@pytest.mark.parametrize("id", ALL)
+def test_every_objective_is_descended_on_every_kind_of_policy(id):
+    """The step is the gradient of the loss, and the kernel predicts it to first order."""
+    rng = np.random.default_rng(7)
+    table = Tabular(rng.normal(size=(2, 3)))
+    kinds = [policy(rng), table, LogLinear(rng.normal(size=(2, 3, 4))), Autoregressive(2, 2)]
+    for start in kinds:
+        pairs = PAIRS if start.K == 4 else [(0, 1), (3, 5)]
+        start = start.at(start.params + 0.3 * rng.normal(size=start.params.shape))
+        reference = start.at(start.params + 0.3 * rng.normal(size=start.params.shape))
+        rules = [
+            GradientStep(
+                objective(id), start, pairs, h, reference=reference, extra=EXTRA.get(id, {})
+            )
+            for h in (1e-3, 1e-4)
+        ]
+        errors, moves = [], []
+        for rule in rules:
+            state = rule.own_start
+            predicted = rule.rate * start.rates(None, rule.pushes(state))
+            after = rule.params(rule.step(state, 0, None))
+            moved = start.token_log_probs(after) - start.token_log_probs()
+            scale = np.abs(rule.pushes(state)).max() ** 2 + 1  # the error's second-order constant
+            errors.append(np.abs(moved - predicted).max() / scale)
+            moves.append(np.abs(after - start.params).max())
+        assert moves[0] > 0
+        assert errors[1] <= 0.02 * errors[0] + 1e-13
+
+
+@pytest.mark.parametrize("id", ["dpo", "ipo", "simpo", "slime", "orpo", "ld_dpo"])
+def test_the_step_is_the_finite_difference_of_the_loss(id):
+    rng = np.random.default_rng(3)
+    start = policy(rng, kappa_W=1.0, kappa_h=1.0)
+    reference = start.at(start.params + 0.2 * rng.normal(size=start.params.shape))
+    rule = GradientStep(id, start, PAIRS, 1.0, reference=reference)
+    h = 1e-6
+    slopes = [
+        (rule.loss(start.params + h * e) - rule.loss(start.params - h * e)) / (2 * h)
+        for e in np.eye(len(start.params))
+    ]
+    found = rule.step(rule.own_start, 0, None) - start.params
+    np.testing.assert_allclose(found, -np.array(slopes), atol=2e-7)
+
+
+OPTIMISERS = {
+    "plain": (None, lambda p: torch.optim.SGD(p, lr=0.05)),
+    "momentum": ("momentum", lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9)),
+    "adam": (Adam(), lambda p: torch.optim.Adam(p, lr=0.05)),
+    "adam, other moments": (
+        Adam(0.5, 0.9, 1e-3),
+        lambda p: torch.optim.Adam(p, lr=0.05, betas=(0.5, 0.9), eps=1e-3),
+    ),
+    "rmsprop": (RMSprop(), lambda p: torch.optim.RMSprop(p, lr=0.05)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_optimisers_are_torchs(name):
+    own, theirs = OPTIMISERS[name]
+    rng = np.random.default_rng(5)
+    features = rng.normal(size=(5, 3))
+    start = LogLinear(features, rng.normal(size=3))
+    optimiser = None if own == "momentum" else own
+    rule = GradientStep(objectives.get("dpo", beta=0.5), start, PAIRS, 0.05, optimiser=optimiser)
+    rule = Momentum(rule, 0.9) if own == "momentum" else rule
+    run = orbit(rule, rounds=60, tolerance=0)
+
+    theta = torch.tensor(start.params, requires_grad=True)
+    optimiser, reference = theirs([theta]), torch.tensor(start.log_probs())
+    for _ in range(60):
+        optimiser.zero_grad()
+        ratio = torch.log_softmax(torch.tensor(features) @ theta, 0) - reference
+        gaps = torch.stack([ratio[chosen] - ratio[rejected] for chosen, rejected in PAIRS])
+        (-torch.nn.functional.logsigmoid(0.5 * gaps).mean()).backward()
+        optimiser.step()
+    expected = log_softmax(features @ theta.detach().numpy())
+    np.testing.assert_allclose(run.log_policies[-1], expected, atol=1e-10)
+
+
+def test_flow_is_the_limit_of_small_steps():
+    """The difference falls with the rate, to first order."""
+    start = Tabular([0.3, -0.2, 0.5, 0.0])
+    flow = orbit(GradientFlow("ipo", start, PAIRS, duration=1.0), rounds=2).log_policies[-1]
+    errors = [
+        np.abs(
+            orbit(GradientStep("ipo", start, PAIRS, 2.0 / n), rounds=n, tolerance=0).log_policies[
+                -1
+            ]
+            - flow
+        ).max()
+        for n in (100, 1000)
+    ]
+    assert errors[0] > 0
+    assert errors[1] == pytest.approx(errors[0] / 10, rel=0.1)
+
+
+def test_multipliers_of_step_and_flow_belong_together():
+    """At the optimum of IPO: step 1 - eta mu, flow exp(-T mu)."""
+    start = Tabular([0.3, -0.2, 0.5])
+    pairs = [(0, 1), (1, 2)]
+    step = stability(GradientStep("ipo", start, pairs, 0.01))
+    assert step.jacobian_by == "autodiff"
+    assert step.kind == "stable"
+    flow = stability(GradientFlow("ipo", start, pairs, duration=0.3))
+    expected = np.exp(-0.3 * (1 - step.multipliers) / 0.01)
+    np.testing.assert_allclose(flow.multipliers, expected, atol=1e-8)
+
+
+def test_too_large_a_rate_flips():
+    """Gradient descent loses stability at eta = 2/curvature, with a multiplier of -1."""
+    start = Tabular([0.0, 0.0])
+    # Tabular IPO on one pair: the gap moves by 2 eta d_w, d_w = 2 (target - gap).
+    assert stability(GradientStep("ipo", start, [(0, 1)], 0.49)).spectral_radius < 1
+    unstable = stability(GradientStep("ipo", start, [(0, 1)], 0.51))
+    assert unstable.multipliers[0] == pytest.approx(1 - 4 * 0.51, abs=1e-9)
+    assert not orbit(GradientStep("ipo", start, [(0, 1)], 0.51), rounds=200).settled
+
+
+@settings(max_examples=20)
+@given(seeds())
+def test_population_steps_end_at_the_closed_form(seed):
+    """All pairs of a game, weighted by P and a uniform sampler: the optimum of one round of IPO."""
+    game = games.random(4, seed)
+    start = Tabular(np.random.default_rng(seed).normal(size=4))
+    pairs = [(i, j) for i in range(4) for j in range(4) if i != j]
+    weights = [game.P[i, j] / 16 for i, j in pairs]
+    ipo = objectives.get("ipo", beta=0.5)
+    found = fixed_point(GradientStep(ipo, start, pairs, 0.5, weights=weights))
+    once = MRSIPO(game, beta=0.5, alpha=0.0, lam=0.0, reference=np.exp(start.log_probs()))
+    np.testing.assert_allclose(
+        found.log_policy,
+        once.log_policy(once.step(once.init(np.full(4, 0.25)), 0, None)),
+        atol=1e-9,
+    )
+
+
+def test_kernel_that_follows_the_state_is_the_table_in_the_limit_of_small_steps():
+    table = Tabular([0.4, 0.0, -0.3, 0.1])
+    kernel = KernelPolicy(table.log_probs(), table.gram)
+    ends = []
+    for start in (table, kernel):
+        for n in (50, 500):
+            rule = GradientStep("ipo", start, PAIRS, 1.0 / n)
+            ends.append(orbit(rule, rounds=n, tolerance=0).log_policies[-1])
+    coarse, fine = np.abs(ends[0] - ends[2]).max(), np.abs(ends[1] - ends[3]).max()
+    assert coarse > 1e-4
+    assert fine == pytest.approx(coarse / 10, rel=0.1)
+
+
+def test_adam_runs_in_function_space():
+    """On a policy that is linear but for its normaliser the linearised run follows the real one."""
+    rng = np.random.default_rng(2)
+    start = LogLinear(0.1 * rng.normal(size=(5, 3)))
+    linear = KernelPolicy.from_gradients(start.log_probs(), start.gradients())
+    real, predicted = (
+        orbit(GradientStep("dpo", p, PAIRS, 0.01, optimiser=Adam()), rounds=30).log_policies[-1]
+        for p in (start, linear)
+    )
+    moved = np.abs(real - start.log_probs()).max()
+    assert moved > 0.02
+    assert np.abs(real - predicted).max() < 0.02 * moved
+
+
+@pytest.mark.parametrize("id", ["kto", "bco", "spo"])
+def test_statistics_travel_in_the_state(id):
+    """A batch runs as its members do, and a run cut in two is the run in one piece."""
+    made = {
+        "kto": objectives.get("kto"),
+        "bco": objectives.get("bco"),
+        "spo": objectives.get("spo", mode="dual", v_star=0.5),
+    }[id]
+    start = Tabular([[0.2, 0.0, 0.1], [0.0, 0.4, 0.3]])
+    rule = GradientStep(made, start, [(0, 1), (3, 5)], np.array([0.1, 0.5]))
+    state = rule.own_start
+    for t in range(4):
+        state = rule.step(state, t, None)
+    for k, rate in enumerate((0.1, 0.5)):
+        single = GradientStep(made, start, [(0, 1), (3, 5)], rate)
+        np.testing.assert_array_equal(orbit(single, rounds=4, tolerance=0).state, state[k])
+    assert np.abs(state[..., rule.size :]).max() > 0
+
+
+def test_ktos_baseline_is_that_of_the_mismatched_answers():
+    start = Tabular([[0.2, 0.0, 0.1], [0.0, 0.4, 0.3]])
+    rule = GradientStep(objectives.get("kto"), start, [(0, 1), (4, 5)], 1.0)
+    state = rule.step(rule.own_start, 0, None)
+    state = rule.step(state, 1, None)  # z0 of the policy after the first step
+    once = rule.params(rule.step(rule.own_start, 0, None))
+    ratios = start.log_probs(once) - start.log_probs()
+    expected = max(0.0, ratios[[3, 4, 1, 2]].mean())
+    assert state[-1] == pytest.approx(expected, abs=1e-15)
+
+
+def test_the_barrier_keeps_its_inequality():
+    """<step, -grad F> >= rho |grad F|^2 in the policy's own metric (claim SPO-6)."""
+    rng = np.random.default_rng(4)
+    features = rng.normal(size=(6, 3))
+    features[1] = 0.97 * features[0]  # the rejected response drags the chosen one along
+    start = LogLinear(features, rng.normal(size=3))
+    spo = objectives.get("spo", mode="barrier", rho=0.2)
+    rule = GradientStep(spo, start, [(0, 1), (2, 3)], 1.0)
+    slope = GradientStep("sft", start, [(0, 1), (2, 3)], 1.0)
+    climb = slope.step(slope.own_start, 0, None) - start.params  # -grad F
+    move = rule.params(rule.step(rule.own_start, 0, None)) - start.params
+    assert move @ climb >= 0.2 * climb @ climb - 1e-12
+    plain = GradientStep("dpo", start, [(0, 1), (2, 3)], 1.0)
+    unguarded = plain.step(plain.own_start, 0, None) - start.params
+    assert unguarded @ climb < 0.2 * climb @ climb  # so the barrier had something to do
+
+
+def test_hyper_parameters_and_step_multipliers_are_batches():
+    rng = np.random.default_rng(0)
+    rule = GradientStep("dpo", policy(rng, kappa_W=[[0.1], [1.0]]), PAIRS, 0.1)
+    betas = np.array([0.1, 0.2, 0.5])
+    rule = set_parameter(rule, "objective.beta", betas)
+    assert rule.batch_shape == (2, 3)
+    after = rule.step(rule.own_start, 0, None)
+    for i, kappa in enumerate((0.1, 1.0)):
+        for j, beta in enumerate(betas):
+            one = GradientStep(
+                objectives.get("dpo", beta=float(beta)),
+                policy(np.random.default_rng(0), kappa_W=kappa),
+                PAIRS,
+                0.1,
+            )
+            np.testing.assert_allclose(after[i, j], one.step(one.own_start, 0, None), atol=1e-14)
+    assert get_parameter(Momentum(rule, 0.5), "objective.beta") is betas
+
+
+def test_equal_content_has_equal_fingerprints():
+    rules = [GradientStep("dpo", Tabular([0.0, 1.0]), [(0, 1)], r) for r in (0.1, 0.1, 0.2)]
+    assert rules[0].fingerprint() == rules[1].fingerprint() != rules[2].fingerprint()
+    other = GradientStep("dpo", Tabular([0.0, 2.0]), [(0, 1)], 0.1)
+    assert other.fingerprint() != rules[0].fingerprint()
+
+
+def test_a_named_start_replaces_the_parameters():
+    rule = GradientStep("dpo", Tabular([[0.0, 0.0], [0.0, 0.0]]), [(0, 1)], 0.1)
+    run = orbit(rule, start=[0.3, 0.7, 0.5, 0.5], rounds=1)
+    np.testing.assert_allclose(run.policies[0], [0.3, 0.7, 0.5, 0.5])
+
+
+TABLE = Tabular([0.0, 0.0, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: GradientStep("dop", TABLE, [(0, 1)], 0.1), "nearest: .*dpo"),
+        (lambda: GradientStep("dpo", "table", [(0, 1)], 0.1), "policy is a str"),
+        (lambda: GradientStep("dpo", TABLE, [(0, 3)], 0.1), r"pairs\[0\] names response 3"),
+        (lambda: GradientStep("dpo", TABLE, [(0, 1), (2, 2)], 0.1), r"pairs\[1\].*itself"),
+        (lambda: GradientStep("dpo", TABLE, [], 0.1), "at least one"),
+        (lambda: GradientStep("dpo", TABLE, [(0.5, 1)], 0.1), "whole|numbers of responses"),
+        (lambda: GradientStep("dpo", Tabular([[0, 0], [0, 0]]), [(0, 2)], 0.1), "one prompt"),
+        (lambda: GradientStep("dpo", TABLE, [(0, 1)], -0.1), "rate is -0.1"),
+        (lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, weights=[1, 2]), "each of 1 pairs"),
+        (lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, reference=[0.0, 0.0]), "reference"),
+        (
+            lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, reference=[0.0, 1.0, 0.0]),
+            r"reference\[1, 0\] is 1",
+        ),
+        (lambda: GradientStep("kto", TABLE, [(0, 1)], 0.1), "mismatched="),
+        (lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, optimiser="adam"), "optimiser is a str"),
+        (lambda: GradientFlow("bco", TABLE, [(0, 1)]), "a flow has none|which a flow"),
+        (lambda: GradientFlow("dpo", TABLE, [(0, 1)], duration=0), "duration"),
+        (lambda: Adam(beta1=1.0), "beta1 is 1"),
+        (lambda: RMSprop(eps=0), "eps is 0"),
+        (
+            lambda: orbit(
+                GradientStep("dpo", LogLinear(np.eye(3)), [(0, 1)], 0.1), start=[0.5] * 3
+            ),
+            "policy.at",
+        ),
+        (
+            lambda: stability(GradientStep("ipo", TABLE, [(0, 1)], 0.1, optimiser=Adam())),
+            "no derivative",
+        ),
+        (
+            lambda: Momentum(GradientStep("dpo", TABLE, [(0, 1)], 0.1, optimiser=Adam()), 0.5),
+            "without optimiser",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence(make, words):
+    with pytest.raises(InputError, match=words) as caught:
+        make()
+    assert "\n" not in str(caught.value)
