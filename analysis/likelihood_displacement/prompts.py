@@ -55,7 +55,7 @@ class OtherPrompts(Check):
             total[x] += sum(self.contribution(instance, x, other, plus) for other in range(N))
         return instance.beta / 2 / N * total
 
-    def all_rates(self, instance, prompts=range(N)):
+    def all_rates(self, instance, prompts=tuple(range(N))):
         """(N, V) with only these prompts' losses on, each still weighing 1/N."""
         policy = UnconstrainedFeatures(instance.W, instance.h)
         pairs = [(x * V + plus, x * V + minus) for x, (plus, minus) in enumerate(instance.pairs)]
@@ -79,7 +79,7 @@ class FromOnePrompt(OtherPrompts):
         return instance.h[0] @ instance.h[1] < 0
 
     def observe(self, instance):
-        return self.all_rates(instance, [1])[0, instance.pairs[0, 0]] > 0
+        return self.all_rates(instance, (1,))[0, instance.pairs[0, 0]] > 0
 
 
 class FromUnrelatedPrompt(OtherPrompts):
@@ -99,7 +99,7 @@ class FromUnrelatedPrompt(OtherPrompts):
         return instance.pi[0, minus] < instance.pi[0, plus]
 
     def observe(self, instance):
-        return self.all_rates(instance, [2])[0, instance.pairs[0, 0]] < 0
+        return self.all_rates(instance, (2,))[0, instance.pairs[0, 0]] < 0
 
 
 class ToOtherChosenTokens(OtherPrompts):
@@ -114,4 +114,4 @@ class ToOtherChosenTokens(OtherPrompts):
         return instance.h[0] @ instance.h[2] > 0
 
     def observe(self, instance):
-        return self.all_rates(instance, [2])[0, instance.pairs[2, 0]] > 0
+        return self.all_rates(instance, (2,))[0, instance.pairs[2, 0]] > 0

@@ -64,7 +64,7 @@ class _Ranking(Check):
 
     @staticmethod
     def correlation(instance, score):
-        return float(spearmanr(score, -exact_rates(instance)).statistic)
+        return float(spearmanr(score, -exact_rates(instance))[0])  # pyright: ignore
 
     @staticmethod
     def ches(instance):

@@ -9,7 +9,7 @@ they are taken after the final norm, with chosen and rejected run separately.
 Arrays may be numpy or torch (any precision, any device); sums run in double precision on the CPU.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -90,7 +90,7 @@ def last_hidden_similarity(
     return _dot(_last(chosen, chosen_mask), _last(rejected, rejected_mask))
 
 
-def edit_distance_similarity(chosen: Sequence[Any], rejected: Sequence[Any]) -> float:
+def edit_distance_similarity(chosen: Iterable[Any], rejected: Iterable[Any]) -> float:
     """Minus the Levenshtein distance of two token sequences over the longer length, in [-1, 0].
 
     Parameters
@@ -188,7 +188,7 @@ def _dot(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return (first * second).sum(axis=-1)
 
 
-def _tokens(response: Sequence[Any], name: str) -> list[Any]:
+def _tokens(response: Any, name: str) -> list[Any]:
     tokens = response.tolist() if hasattr(response, "tolist") else list(response)
     if not tokens:
         raise InputError(f"{name} has no token: drop pairs with an empty response.")
