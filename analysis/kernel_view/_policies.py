@@ -22,7 +22,7 @@ KINDS = (
 )
 
 
-def network(inputs, params, hidden):
+def network(inputs, params, hidden, candidates=None):
     """Softmax over responses of a tanh network with two hidden layers, one output each.
 
     Parameters
@@ -33,6 +33,8 @@ def network(inputs, params, hidden):
         ``d hidden + hidden^2 + hidden`` weights in one row.
     hidden
         Width of both hidden layers.
+    candidates
+        Numbers of the responses that are seen; all by default.
     """
     import torch
 
@@ -43,9 +45,10 @@ def network(inputs, params, hidden):
         first, second, last = theta.split(sizes)
         state = torch.tanh(inputs.to(theta) @ first.reshape(-1, hidden))
         state = torch.tanh(state @ second.reshape(hidden, hidden))
-        return torch.log_softmax(state @ last, 0)
+        everyone = torch.log_softmax(state @ last, 0)
+        return everyone if candidates is None else everyone[candidates]
 
-    return Differentiable(log_probs, params)
+    return Differentiable(log_probs, params, complete=candidates is None)
 
 
 def network_weights(rng, d, hidden):
