@@ -35,6 +35,7 @@ ORDER = (
     "real_games",
     "pushes",
     "push_phase",
+    "entanglement",
 )
 """Names of the figures in the order of the report."""
 

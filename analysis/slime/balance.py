@@ -106,7 +106,7 @@ class WhereTheRejectedRests(Check):
             reference=policy.mask * 0,
         )
         # Coarse steps end before the hard margin: what overshoots it, only a weak pull brings back.
-        return settled(rule, {0.02: 30, 0.004: 1500})[..., 1]
+        return settled(rule, {0.02: 30, 0.006: 900})[..., 1]
 
 
 def settled(rule, plan):
