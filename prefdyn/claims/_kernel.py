@@ -83,8 +83,9 @@ CLAIMS = (
         "G = -sum_r (d_w g_w - d_l g_l) with frozen g, log pi_i += <g_i, Delta theta>, exact where "
         "log-probs are linear in the parameters; the first step of Adam on one pair moves along "
         "sign(g_w - g_l). On the toy of KER-5 that gives R^2 above 0.99 at 0.1 nats, 0.85 at 1.2 "
-        "and 0.5 at 3.9, while the Euclidean K at the best rate keeps r below 0.985. The natural gradient of a table gives, to first order, "
-        "Delta pi_w = eta d, Delta pi_l = -eta d, all others 0.",
+        "and 0.5 at 3.9, while the Euclidean K at the best rate keeps r below 0.985. The natural "
+        "gradient of a table gives, to first order, Delta pi_w = eta d, Delta pi_l = -eta d, all "
+        "others 0.",
         OURS,
         "derived",
     ),
