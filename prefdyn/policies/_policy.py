@@ -136,7 +136,7 @@ class Policy(ABC):
         params = np.asarray(self.start(params), dtype=float)
         move = np.broadcast_to(self.direction(params, np.asarray(pushes)), params.shape)
         # Two reverse passes: forward mode's own machinery is not needed for one direction.
-        change = torch.autograd.functional.jvp(
+        change: Any = torch.autograd.functional.jvp(
             self.token_log_probs, torch.tensor(params), torch.tensor(move)
         )[1]
         return change.numpy()

@@ -1,6 +1,6 @@
 """Every sequence of a small vocabulary, token after token."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -54,6 +54,8 @@ class Autoregressive(ContextPolicy):
     eos: int | None = None
     n_prompts: int = 1
     logits: ArrayLike | None = None
+    contexts: list[tuple] = field(init=False, repr=False)
+    """The contexts, in the order of the rows of `logits`."""
 
     def __post_init__(self):
         count(self.vocabulary, "vocabulary", least=2)

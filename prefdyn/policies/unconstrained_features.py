@@ -48,7 +48,7 @@ class UnconstrainedFeatures(ContextPolicy):
 
     W: ArrayLike
     h: ArrayLike
-    responses: Sequence[Sequence[int]] | None = None
+    responses: Any = None
     prompts: Any = None
     kappa_W: ArrayLike = field(default=1.0, kw_only=True)
     kappa_h: ArrayLike = field(default=1.0, kw_only=True)

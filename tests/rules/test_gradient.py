@@ -1,5 +1,7 @@
 """Gradient descent on pairs: against torch's optimisers, the kernel view, and its own limits."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -38,7 +40,7 @@ def objective(id):
     return objectives.get(id, **NEEDED.get(id, {}))
 
 
-def policy(rng, kappa_W=0.4, kappa_h=1.2):
+def policy(rng, *, kappa_W: Any = 0.4, kappa_h: Any = 1.2):
     responses = [(0, 1), (0, 2, 3), (1,), (2, 1, 1)]
     contexts = UnconstrainedFeatures.contexts(responses)
     W, h = rng.normal(size=(4, 3)), rng.normal(size=(len(contexts), 3))
@@ -291,13 +293,14 @@ def test_a_named_start_replaces_the_parameters():
 
 
 TABLE = Tabular([0.0, 0.0, 0.0])
+WRONG: Any = "wrong"
 
 
 @pytest.mark.parametrize(
     ("make", "words"),
     [
         (lambda: GradientStep("dop", TABLE, [(0, 1)], 0.1), "nearest: .*dpo"),
-        (lambda: GradientStep("dpo", "table", [(0, 1)], 0.1), "policy is a str"),
+        (lambda: GradientStep("dpo", WRONG, [(0, 1)], 0.1), "policy is a str"),
         (lambda: GradientStep("dpo", TABLE, [(0, 3)], 0.1), r"pairs\[0\] names response 3"),
         (lambda: GradientStep("dpo", TABLE, [(0, 1), (2, 2)], 0.1), r"pairs\[1\].*itself"),
         (lambda: GradientStep("dpo", TABLE, [], 0.1), "at least one"),
@@ -311,7 +314,7 @@ TABLE = Tabular([0.0, 0.0, 0.0])
             r"reference\[1, 0\] is 1",
         ),
         (lambda: GradientStep("kto", TABLE, [(0, 1)], 0.1), "mismatched="),
-        (lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, optimiser="adam"), "optimiser is a str"),
+        (lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, optimiser=WRONG), "optimiser is a str"),
         (lambda: GradientFlow("bco", TABLE, [(0, 1)]), "a flow has none|which a flow"),
         (lambda: GradientFlow("dpo", TABLE, [(0, 1)], duration=0), "duration"),
         (lambda: Adam(beta1=1.0), "beta1 is 1"),
