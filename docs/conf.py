@@ -28,7 +28,7 @@ html_theme = "furo"
 html_title = "prefdyn"
 numpydoc_show_class_members = False
 
-MODULES = ("games", "objectives", "policies", "rules", "plots", "testing")
+MODULES = ("games", "objectives", "policies", "rules", "displacement", "plots", "testing")
 GENERATED = Path(__file__).parent / "_generated"
 
 
