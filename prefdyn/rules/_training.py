@@ -69,6 +69,11 @@ class Training:
             raise InputError(
                 f"policy is a {type(self.policy).__name__}: give one of prefdyn.policies."
             )
+        if self.objective.token_level and np.any(self.policy.lengths != self.policy.mask.sum(-1)):
+            raise InputError(
+                f"objective {self.objective.id!r} sees single tokens, but the policy knows only "
+                "sums over several: give it token log-probabilities (K, T) and their mask."
+            )
         set_(self, "pairs", checked_pairs(self.pairs, self.policy))
         R = len(self.pairs)
         weights = np.full(R, 1 / R) if self.weights is None else np.array(self.weights, dtype=float)

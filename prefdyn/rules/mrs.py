@@ -95,7 +95,7 @@ class MRS(MixedReferenceSampling):
         import torch
 
         if isinstance(theta, torch.Tensor):
-            mu, reference = self.sampler(theta), self.mixed_reference(theta)
+            mu, reference = self.sampler(theta), self._normalised_reference(theta)
             solution = self._solve(mu.detach(), reference.detach())
             if not (mu.requires_grad or reference.requires_grad):
                 return solution
@@ -107,8 +107,12 @@ class MRS(MixedReferenceSampling):
                 - torch.linalg.solve(last.hessian.detach(), last.gradient[..., None])[..., 0]
             )
         return self._solve(
-            torch.as_tensor(self.sampler(theta)), torch.as_tensor(self.mixed_reference(theta))
+            torch.as_tensor(self.sampler(theta)), torch.as_tensor(self._normalised_reference(theta))
         ).numpy()
+
+    def _normalised_reference(self, theta: Array) -> Array:
+        """The mixed reference as log-probabilities: an objective may see a log-ratio by itself."""
+        return log_softmax(self.mixed_reference(theta))
 
     def _solve(self, mu, reference):
         """Damped Newton on the stationarity equations, from the mixed reference."""
@@ -132,9 +136,12 @@ class MRS(MixedReferenceSampling):
                     break
                 step = torch.where(worse[..., None], step / 2, step)
             theta, system = centre(theta + step), trial
-            if (step.abs().amax(-1) <= 1e-12 * theta.abs().amax(-1).clamp(min=1.0)).all():
+            size = theta.abs().amax(-1).clamp(min=1.0)
+            if (step.abs().amax(-1) <= 1e-12 * size).all():
                 self._check_minimum(system.hessian)
                 return theta
+            if (worse & (raw.abs().amax(-1) > 1e-6 * size)).any():
+                break  # at a kink no fraction of the step helps, nor will that of the next
         raise NoOptimum(
             f"the population loss of {self._named()} has no minimum that Newton's method finds "
             "here: a log-ratio may be unbounded (a preference of 0 or 1) or the loss not convex."

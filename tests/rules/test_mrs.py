@@ -237,7 +237,7 @@ def test_any_objective_of_one_pair_has_a_round(id):
     rule = MRS(GAME, id, 0.5, 0.5, 1.0)
     theta = rule.init([0.5, 0.3, 0.2])
     log_policy = log_softmax(rule.update(theta))
-    mu, reference = rule.sampler(theta), rule.mixed_reference(theta)
+    mu, reference = rule.sampler(theta), log_softmax(rule.mixed_reference(theta))
     pair = objectives.Pair(
         chosen=log_policy[:, None],
         rejected=log_policy[None, :],
@@ -277,3 +277,20 @@ def test_a_stationary_point_that_is_no_minimum_is_refused():
     rule = MRS(games.rock_paper_scissors(0.3), "discopop", 0.5, 0.5, 1.0)
     with pytest.raises(NoOptimum, match="a stationary point of discopop that is no minimum"):
         rule.step(rule.init(np.full(3, 1 / 3)), 0, None)
+
+
+@quick
+@given(rule=rules(kinds=[MRSIPO]), data=st.data())
+def test_sppo_regresses_log_ratios_on_win_rates_against_the_sampler(rule, data):
+    """Stationary where mu_i r_i = pi_i sum_j mu_j r_j, r the distance from (P mu - 1/2)/beta.
+
+    It is not IPO's optimum: the normalisation of the policy is part of the log-ratios.
+    """
+    theta = rule.init(data.draw(policies(rule.K)))
+    mu = rule.sampler(theta)
+    found = log_softmax(MRS(rule.game, "sppo", **parameters(rule)).update(theta))
+    targets = (rule.game.P @ mu - 0.5) / rule.beta
+    r = mu * (found - log_softmax(rule.mixed_reference(theta)) - targets)
+    np.testing.assert_allclose(
+        r, np.exp(found) * r.sum(), atol=1e-9 * max(1, np.abs(targets).max())
+    )
