@@ -36,6 +36,11 @@ ORDER = (
     "pushes",
     "push_phase",
     "entanglement",
+    "no_never_yes",
+    "displacement_threshold",
+    "ches",
+    "squeezing",
+    "extension",
 )
 """Names of the figures in the order of the report."""
 
