@@ -89,6 +89,7 @@ def solve(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
     """
     solution, residual = _newton(rule, state)
     if np.all(residual <= TOLERANCE):
+        _refuse_flat(rule, state, solution)
         return solution, residual, "Newton's method"
     if rule.easier(1.0) is not None:
         continued = _continuation(rule, state)
@@ -99,6 +100,25 @@ def solve(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
         f"no fixed point found (relative residual {worst:.1e}): at alpha = 1 a rule may have none, "
         "below (1 - alpha) beta = 1e-10 its logits are too large, else try another start."
     )
+
+
+def _refuse_flat(rule: Rule, start: np.ndarray, solution: np.ndarray) -> None:
+    """Refuse a point where the rule only *seems* to rest, because it hardly does anything there.
+
+    A loss without a finite minimum flattens out, and far enough away no step is left to see.
+    """
+    basis = tangent(rule)
+    identity = np.eye(basis.shape[1])
+
+    def slope(state: np.ndarray) -> np.ndarray:
+        jacobian = basis.T @ rule.jacobian(state).matrix @ basis
+        return np.abs(jacobian - identity).max(axis=(-1, -2), initial=0.0)
+
+    if np.any(slope(solution) < 1e-9 * slope(start)):
+        raise NoOptimum(
+            "no fixed point found: the steps die out towards infinity, where the loss flattens "
+            "without a minimum (one pair of DPO does that); run it with orbit instead."
+        )
 
 
 def _continuation(rule: Any, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, str] | None:

@@ -7,7 +7,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 
-from prefdyn import MRSIPO, InputError, fixed_point, games, objectives, orbit, stability
+from prefdyn import (
+    MRSIPO,
+    InputError,
+    NoOptimum,
+    critical,
+    fixed_point,
+    games,
+    objectives,
+    orbit,
+    stability,
+)
 from prefdyn.policies import (
     Autoregressive,
     KernelPolicy,
@@ -179,6 +189,17 @@ def test_multipliers_of_step_and_flow_belong_together():
     flow = stability(GradientFlow("ipo", start, pairs, duration=0.3))
     expected = np.exp(-0.3 * (1 - step.multipliers) / 0.01)
     np.testing.assert_allclose(flow.multipliers, expected, atol=1e-8)
+
+
+def test_a_loss_without_a_minimum_has_no_fixed_point():
+    with pytest.raises(NoOptimum, match="die out towards infinity"):
+        fixed_point(GradientStep("dpo", Tabular([0.3, -0.2, 0.5]), [(0, 1)], 0.1))
+
+
+def test_the_critical_rate_is_two_over_the_largest_curvature():
+    rule = GradientStep("ipo", Tabular([0.3, -0.2, 0.5]), [(0, 1), (1, 2)], 0.1)
+    curvature = (1 - stability(rule).multipliers.real.min()) / 0.1
+    assert critical(rule, "rate", range=(0.01, 5.0)).value == pytest.approx(2 / curvature, rel=1e-6)
 
 
 def test_too_large_a_rate_flips():
