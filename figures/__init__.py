@@ -36,11 +36,13 @@ ORDER = (
     "pushes",
     "push_phase",
     "entanglement",
+    "slime",
     "no_never_yes",
     "displacement_threshold",
     "ches",
     "squeezing",
     "extension",
+    "kernel",
 )
 """Names of the figures in the order of the report."""
 

@@ -19,9 +19,14 @@ SHORT = 12
 
 
 def key_of(name: str, seed: int, full: bool) -> str:
-    """Key of a figure: the package, the figure's own file, the shared ones, constraints, seed."""
+    """Key of a figure: the package, the figure's own file, the shared ones, constraints, seed.
+
+    A figure that shows what a check computes imports it from `analysis`, which then counts too.
+    """
     own = [FOLDER / f"plot_{name}.py", *sorted(FOLDER.glob("_*.py"))]
-    return source_key(["prefdyn"], seed, full, [(f.name, f.read_text("utf-8")) for f in own])
+    texts = [(file.name, file.read_text("utf-8")) for file in own]
+    folders = ["prefdyn", "analysis"] if "\nfrom analysis" in texts[0][1] else ["prefdyn"]
+    return source_key(folders, seed, full, texts)
 
 
 def stored(name: str, key: str, folder: Path = OUTPUT) -> dict[str, Any] | None:

@@ -14,15 +14,15 @@ from prefdyn.rules import GradientStep
 TITLE = "Squeezing: the likeliest response gains what a negative step takes"
 CAPTION = """
 Multi-class logistic regression z = W phi with 50 classes and 4 features, |phi|^2 = 4; one gradient
-step on the log-likelihood, for (plus) or against (minus) a class; no reference, hence no beta. Flat
-start: weights 1 + 0.05 N(0, 1); random: N(0, 1); peaky: random after one step for the classes 5 to
-12. a, b: change of log p per class against p after a step of strength e = rate |phi|^2 = 2 against
-class 42, predicted e p_i - const (line), simulated (dots). Classes right of the dotted line rise.
-c to f: probabilities before (bars), and after the step, predicted (lines) and simulated (dots), at
-rate 0.5, for the flat start 0.3; triangles mark the classes stepped for (up) and against (down). A
-flat policy spreads what it loses; a peaky one gives it to its peaks, and all other classes fall,
-although nothing pushed them. Steps for one class and against another that see the same features
-cancel on all others (f): squeezing by pairs needs two contexts.
+step on the log-likelihood, for (plus) or against (minus) a class; there is no beta here, no pull to
+the reference. Flat start: weights 1 + 0.05 N(0, 1); random: N(0, 1); peaky: random after one step
+for the classes 5 to 12. a, b: change of log p per class against p after a step of strength
+e = rate |phi|^2 = 2 against class 42, predicted e p_i - const (line), simulated (dots). Classes
+right of the dotted line rise. c to f: probabilities before (bars), and after the step, predicted
+(lines) and simulated (dots), at rate 0.5, for the flat start 0.3; triangles mark the classes
+stepped for (up) and against (down). A flat policy spreads what it loses; a peaky one gives it to
+its peaks, and all other classes fall, although nothing pushed them. Steps for one class and against
+another that see the same features cancel on all others (f): squeezing by pairs needs two contexts.
 """
 CLAIMS = ("SQZ-2", "SQZ-3", "SQZ-4")
 

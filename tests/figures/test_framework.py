@@ -63,6 +63,13 @@ def test_the_key_follows_content_and_nothing_else(scripts):
         assert key() != before
 
 
+def test_only_a_figure_that_uses_the_analysis_follows_it(scripts, monkeypatch):
+    monkeypatch.setattr(_make, "source_key", lambda folders, *extra: tuple(folders))
+    assert _make.key_of("fake", 0, False) == ("prefdyn",)
+    (scripts / "plot_fake.py").write_text("import numpy\nfrom analysis import smaug\n")
+    assert _make.key_of("fake", 0, False) == ("prefdyn", "analysis")
+
+
 def test_a_figure_is_drawn_from_what_was_saved(fake, tmp_path):
     output = tmp_path / "output"
     record = _make.make("fake", 7, False, "key", output)
