@@ -43,6 +43,9 @@ ORDER = (
     "squeezing",
     "extension",
     "kernel",
+    "preference_shift",
+    "spo_bounds",
+    "population",
 )
 """Names of the figures in the order of the report."""
 
