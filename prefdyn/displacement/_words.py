@@ -11,11 +11,11 @@ SHOWN = 3
 """Gainers that are named; the others are counted."""
 
 KINDS = {
-    "ideal": "the ideal case: chosen up, rejected down",
-    "both down": "both responses fall",
-    "both up": "both responses rise",
-    "reversed": "the wrong way round: chosen down, rejected up",
-    "still": "neither response moves",
+    "ideal": "Ideal, the chosen response rises and the rejected one falls",
+    "both down": "Both responses fall",
+    "both up": "Both responses rise",
+    "reversed": "Reversed, the chosen response falls and the rejected one rises",
+    "still": "Neither response moves",
 }
 
 

@@ -189,6 +189,8 @@ def diagnose_pair(
 
     the second form where all tokens of a response are pushed alike.  A step of size eta moves
     ``log pi_i`` by eta times this, up to O(eta^2), under gradient descent; Adam needs its moments.
+    At a kink of the loss, such as DPOP's at the reference, it is the step itself that is predicted;
+    the next one may be pushed otherwise.
 
     Parameters
     ----------

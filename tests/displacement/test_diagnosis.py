@@ -73,6 +73,29 @@ def test_the_words_agree_with_a_step(policy, objective):
     assert found.rates[2] == pytest.approx(e.rejected_overlap - e.rejected_own)
 
 
+EXTRA = {"chosen_win_rate": [0.8], "rejected_win_rate": [0.3]}
+NEEDS = {
+    "bpo": {"objective": objectives.get("bpo", alpha=0.5)},
+    "kto": {"objective": objectives.get("kto", z0=0.0)},
+    "alpha_dpo": {"stats": {"mean": 0.0, "std": 1.0}},
+    "sppo": {"extra": EXTRA},
+}
+
+
+@pytest.mark.parametrize("id", objectives.names())
+def test_every_objective_is_diagnosed(id):
+    policy = sequences()
+    found = diagnose_pair(policy, 1, 0, **{"objective": id, **NEEDS.get(id, {})})
+    pushes = np.zeros(policy.mask.shape)
+    pushes[1, :3], pushes[0, :2] = found.chosen_pushes, -found.rejected_pushes
+    move = 1e-6 * policy.direction(policy.params, pushes) / np.abs(found.rates).max()
+    up, down = (policy.log_probs(policy.params + s * move) for s in (1, -1))
+    scaled = found.rates / np.abs(found.rates).max()
+    np.testing.assert_allclose((up - down) / 2e-6, scaled, atol=1e-7)
+    assert found.objective == id
+    assert str(found).count("\n") == 5
+
+
 def test_the_kernel_of_a_policy_gives_the_same_rates():
     policy = sequences()
     kernel = KernelPolicy(policy.log_probs(), policy.gram(), lengths=policy.lengths)

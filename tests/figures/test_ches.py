@@ -9,7 +9,7 @@ from prefdyn.displacement import toy_pairs
 def test_rank_correlation_is_scipys_also_with_ties():
     rng = np.random.default_rng(0)
     x, y = rng.integers(0, 8, size=(2, 5, 40))
-    expected = [spearmanr(a, b)[0] for a, b in zip(x, y, strict=True)]
+    expected = np.array([spearmanr(a, b)[0] for a, b in zip(x, y, strict=True)], dtype=float)
     np.testing.assert_allclose(plot_ches.spearman(x, y), expected)
 
 
