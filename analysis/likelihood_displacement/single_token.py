@@ -258,9 +258,9 @@ class ShareDisplaced(_SingleToken):
     """How often it happens in these draws, by what is trained and how large h is."""
 
     claim = "DISP-4"
-    part = "how many of 400 draws displace"
+    part = "how many of 1,000 draws displace"
     comparison = "report"
-    instances = 4
+    instances = 10
 
     def observe(self, instance):
         chosen = {
