@@ -123,14 +123,14 @@ def _rests() -> dict[str, np.ndarray]:
     """Panel c: rejected tokens of a policy whose chosen response does not move."""
     slime = objectives.get("slime", lambda_l=WEIGHTS)
     policy = _held(np.array([[-1e4] * 3, [-0.2, -1.0, -4.0]]))  # so unlikely that F is 1
-    flow = GradientFlow(slime, policy, [(0, 1)], 5e3)
+    flow = GradientFlow(slime, policy, [(0, 1)], 5e3, rtol=1e-6, atol=1e-8)
     floor = flow.step(flow.own_start, 0, None)[:, 3:]
     chosen = np.array(HELD)
     policy = _held(np.full((2, 1), -1.0)).at(np.stack([chosen, chosen - 0.5], axis=-1))
     slime = objectives.get("slime", lambda_l=WEIGHTS[:, None])
-    rule = GradientStep(slime, policy, [(0, 1)], 0.01, reference=policy.mask * 0)
+    rule = GradientStep(slime, policy, [(0, 1)], 0.012, reference=policy.mask * 0)
     state = rule.own_start
-    for t in range(700):
+    for t in range(450):
         state = rule.step(state, t, None)
     balance = [
         [rest(c, objectives.get("slime", lambda_l=weight)) for c in HELD] for weight in WEIGHTS
