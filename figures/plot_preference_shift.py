@@ -107,7 +107,8 @@ def falls(rng: np.random.Generator, d: int, cosine: float) -> float:
         features[:, 1] = cosine * features[:, 0] + np.sqrt(1 - cosine**2) * other
         rule = dpo(log_linear(features), 1.0, rate=1e-6)
         moved = rule.policy.log_probs(rule.step(rule.own_start, 0, None))
-        found.append(rule.policy.by_prompt(moved - rule.policy.log_probs())[:, 0] < 0)
+        change = moved - rule.policy.log_probs()
+        found.append(change[::RESPONSES] < 0)
     return float(np.mean(found))
 
 

@@ -63,7 +63,8 @@ def left_of_rejected(beta: float, nu: float) -> float:
         push = -np.logaddexp(0, beta * (np.log1p(m / Q[0]) - left))
         return np.log(m) - np.log(beta / nu) - push
 
-    return brentq(excess, -700 / beta, -1e-15, xtol=1e-14, rtol=1e-14)  # pyright: ignore
+    root: Any = brentq(excess, -700 / beta, -1e-15, xtol=1e-14)
+    return root
 
 
 def rest(beta: float) -> np.ndarray:

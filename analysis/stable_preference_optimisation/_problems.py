@@ -3,7 +3,7 @@
 import numpy as np
 
 from prefdyn import Objective
-from prefdyn.policies import LogLinear, Policy, Tabular
+from prefdyn.policies import LogLinear, Tabular
 from prefdyn.rules import GradientStep
 
 Array = np.ndarray
@@ -36,13 +36,18 @@ def descent(
     return GradientStep(objective, policy, pairs, rate, weights=np.ones(len(pairs)), **more)
 
 
+def by_problem(rule: GradientStep, x: Array) -> Array:
+    """Numbers (..., n k) per response as (..., n, k)."""
+    return x.reshape(*x.shape[:-1], len(rule.pairs), -1)
+
+
 def speed(rule: GradientStep, params: Array | None = None, step: float = 1e-5) -> Array:
     """Change of the log-probabilities (n, k) per unit rate of a small step.
 
     By central differences: the error is step^2/6 of a third derivative of order 1.
     """
-    policy: Policy = rule.policy
+    policy = rule.policy
     params = policy.params if params is None else params
     move = policy.direction(params, rule.pushes(params))
     ahead, behind = policy.log_probs(params + step * move), policy.log_probs(params - step * move)
-    return policy.by_prompt((ahead - behind) / (2 * step))
+    return by_problem(rule, (ahead - behind) / (2 * step))

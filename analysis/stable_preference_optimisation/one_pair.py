@@ -1,12 +1,14 @@
 """One pair on a table of logits: SPO-1, SPO-2, SPO-3."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from analysis import Check
 from analysis._draws import interior, log_uniform, responses
 from analysis.stable_preference_optimisation._problems import (
+    by_problem,
     descent,
     first_pairs,
     log_linear,
@@ -52,7 +54,7 @@ class OneStep(Check):
         start, reference, beta, rate = instance
         rule = descent(tables(start), DPO(beta), rate, reference=tables(reference))
         moved = rule.step(rule.policy.params, 0, None)
-        return np.exp(rule.policy.by_prompt(rule.policy.log_probs(moved)))
+        return np.exp(by_problem(rule, rule.policy.log_probs(moved)))
 
 
 class Signs(OneStep):
@@ -174,7 +176,7 @@ class Leak(Check):
     def observe(self, instance):
         rule = descent(tables(instance), DPO(1.0), self.RATE)
         moved = rule.policy.log_probs(rule.step(rule.policy.params, 0, None))
-        change = np.exp(rule.policy.by_prompt(moved)) - instance
+        change = np.exp(by_problem(rule, moved)) - instance
         return change[:, 2:].sum(axis=-1) / -change[:, 1]
 
 
@@ -222,7 +224,8 @@ def derived_leak():
     x, chosen, rejected = sympy.symbols("x w l", positive=True)
     Z = 1 + chosen * (sympy.exp(x) - 1) - rejected * (1 - sympy.exp(-x))
     lost, won = rejected * sympy.exp(-x) / Z, (1 - chosen - rejected) / Z
-    share = -(sympy.diff(won, x) / sympy.diff(lost, x)).subs(x, 0)
+    share: Any = sympy.diff(won, x) / sympy.diff(lost, x)
+    share = -share.subs(x, 0)
     return sympy.lambdify((chosen, rejected), sympy.simplify(share))
 
 

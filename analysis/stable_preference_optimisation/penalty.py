@@ -1,6 +1,7 @@
 """The constraint on the likelihood, its solvers and its stationary point: SPO-6, SPO-7."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -213,7 +214,7 @@ def gained(chosen, rejected, beta, nu):
             np.log(m) - np.log(beta / nu) - log_sigmoid(-beta * (np.log1p(m / chosen) - log_left))
         )
 
-    log_left = brentq(excess, -700 / beta, -1e-15, xtol=1e-14, rtol=1e-14)
+    log_left: Any = brentq(excess, -700 / beta, -1e-15, xtol=1e-14)
     return -rejected * np.expm1(log_left), log_left
 
 

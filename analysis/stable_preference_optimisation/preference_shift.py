@@ -3,7 +3,7 @@
 import numpy as np
 
 from analysis import Check
-from analysis.stable_preference_optimisation._problems import descent, log_linear, speed
+from analysis.stable_preference_optimisation._problems import by_problem, descent, log_linear, speed
 from prefdyn import DPO, objectives, orbit
 from prefdyn.policies import LogLinear
 from prefdyn.rules import GradientStep
@@ -121,7 +121,7 @@ class Limit(Check):
     def observe(self, instance):
         rule = descent(log_linear(instance), DPO(self.BETA), self.RATE)
         run = orbit(rule, rounds=self.ROUNDS, save=self.ROUNDS, progress=False)
-        final = rule.policy.by_prompt(run.policies[-1])
+        final = by_problem(rule, run.policies[-1])
         return np.stack([final.argmax(axis=-1), final.max(axis=-1)])
 
 
@@ -148,7 +148,7 @@ class Winners(Check):
     def observe(self, instance):
         rule = descent(log_linear(instance), DPO(1.0), rate=1e6)
         moved = rule.step(rule.policy.params, 0, None)
-        return rule.policy.by_prompt(rule.policy.log_probs(moved)).argmax(axis=1)
+        return by_problem(rule, rule.policy.log_probs(moved)).argmax(axis=1)
 
 
 class WinnersOutside(Winners):
