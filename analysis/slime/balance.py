@@ -72,9 +72,8 @@ class FloorSettles(Check):
 
     def observe(self, instance):
         start = np.array([[-1e4] * 3, [-0.2, -1.0, -4.0]])  # so unlikely that F is lambda_d
-        flow = GradientFlow(
-            objectives.get("slime", lambda_l=np.array(instance)), held(start), [(0, 1)], 3e3
-        )
+        slime = objectives.get("slime", lambda_l=np.array(instance))
+        flow = GradientFlow(slime, held(start), [(0, 1)], 3e3, rtol=1e-6, atol=1e-8)
         return flow.step(flow.own_start, 0, None)[:, 3:]
 
 
