@@ -17,6 +17,7 @@ class StepElsewhereSFT(Check):
 
     claim = "SQZ-1"
     part = "SFT: the error of -eta A K G falls as eta^2"
+    instances = 100
     tolerance = 0.02
     etas = np.array([1e-3, 1e-4])
     objective = get("sft")

@@ -161,17 +161,37 @@ class ExtendSoftens(Check):
     def predict(self, instance):
         return 0.99
 
-    def observe(self, instance):
+    def learnt(self, instance):
+        """Log-probs after the positive steps."""
         logits, y, steps = instance
-        learnt = log_softmax(logits)
+        log_p = log_softmax(logits)
         for k in range(5):
-            learnt = after(Tabular(logits[0]), learnt, y, self.e * (k < steps))
-        unlikely = learnt.argmax(-1) != y
+            log_p = after(Tabular(logits[0]), log_p, y, self.e * (k < steps))
+        return log_softmax(log_p)
+
+    def observe(self, instance):
+        logits, y, _ = instance
+        learnt = self.learnt(instance)
         falls = [self.fall(start, y) for start in (learnt, log_softmax(logits))]
-        return (falls[0] > falls[1])[unlikely].mean()
+        return (falls[0] > falls[1])[learnt.argmax(-1) != y].mean()
 
     def fall(self, log_p, y):
         """Change of the others' log mass in one step against y."""
         star = likeliest_other(log_p, y)
         moved = after(Tabular(log_p[0]), log_p, y, np.full(len(y), -self.e))
         return others_log_mass(moved, y, star) - others_log_mass(log_p, y, star)
+
+
+class ExtendLifts(ExtendSoftens):
+    """What the positive steps do to y itself, in log-odds."""
+
+    claim = "SQZ-5"
+    part = "the positive steps lift y"
+    comparison = "agree"
+
+    def predict(self, instance):
+        return np.ones(self.batch, dtype=bool)
+
+    def observe(self, instance):
+        logits, y, _ = instance
+        return log_odds(self.learnt(instance), y) > log_odds(log_softmax(logits), y)
