@@ -18,12 +18,13 @@ One pair, No (chosen) over Never (rejected), five tokens, softmax(W h), rows and
 dimensions; left, only the unembeddings W learn, in the middle only the state h, right both, at
 equal rates. Dots are simulated gradient steps. Lines are predicted: gradient flow by the formulas
 of each push and of DISP-4, written out by hand. Above each panel: the first-order diagnosis at the
-start (gains in ln pi); a first step overshoots where the rate is large. With h alone the pair
-pulls along one direction, on which Yes wins: losses of the margin (DPO, IPO, SimPO) hand Yes the mass while they fall; DPOP stops No from falling as soon as it has
-begun to, a likelihood term (SPO, SLIME) makes it rise. beta is the pull to the reference, the
-start: .1 in DPO, IPO and SPO (DPO plus .1 times the negative log-likelihood of No), .3 in DPOP
-(lam = 50); in SimPO it is a scale (beta = 2, gamma = .5). SLIME has its published constants.
-Learning rates, one per panel, stand at each row: they differ because the losses do.
+start (gains in ln pi); a first step overshoots where the rate is large. With h alone the pair pulls
+along one direction, on which Yes wins: losses of the margin (DPO, IPO, SimPO) hand Yes the mass
+while they fall; DPOP stops No from falling as soon as it has begun to, a likelihood term (SPO,
+SLIME) makes it rise. beta is the pull to the reference, the start: .1 in DPO, IPO and SPO (DPO plus
+.1 times the negative log-likelihood of No), .3 in DPOP (lam = 50); in SimPO it is a scale (beta =
+2, gamma = .5). SLIME has its published constants. Learning rates, one per panel, stand at each row:
+they differ because the losses do.
 """
 CLAIMS = ("DISP-1", "DISP-4", "DISP-5")
 
