@@ -1,5 +1,6 @@
 """Gram matrices, their identities and their closed forms: KER-2 and KER-3."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -220,6 +221,46 @@ class OneTokenGram(TabularGram):
     def metric(self, policy):
         W, h = policy.split()
         return np.repeat([policy.kappa_W, policy.kappa_h], [W.size, h.size])
+
+
+@cache
+def derived_one_token_gram():
+    """Inner products of the gradients by sympy: three tokens, two dimensions, multipliers."""
+    import sympy
+
+    w, h = sympy.symbols("w:6", real=True), sympy.symbols("h:2", real=True)
+    kappa_W, kappa_h = sympy.symbols("kW kh", positive=True)
+    z = [w[2 * i] * h[0] + w[2 * i + 1] * h[1] for i in range(3)]
+    log_p = [entry - sympy.log(sum(map(sympy.exp, z))) for entry in z]
+
+    def product(i, j, variables):
+        return sum(sympy.diff(log_p[i], x) * sympy.diff(log_p[j], x) for x in variables)
+
+    rows = [
+        [kappa_W * product(i, j, w) + kappa_h * product(i, j, h) for j in range(3)]
+        for i in range(3)
+    ]
+    return sympy.lambdify((w, h, kappa_W, kappa_h), rows, cse=True)
+
+
+class OneTokenGramDerived(Check):
+    """The log-probs differentiated symbolically, against the package's Gram matrix."""
+
+    claim = "KER-3"
+    part = "unconstrained features, one token, symbolically, against the shipped Gram matrix"
+    instances = 50
+    tolerance = 1e-10
+
+    def draw(self, rng):
+        return rng.normal(size=(3, 2)), rng.normal(size=2), rng.uniform(0.1, 2, size=2)
+
+    def predict(self, instance):
+        W, h, kappas = instance
+        return np.array(derived_one_token_gram()(W.ravel(), h, *kappas))
+
+    def observe(self, instance):
+        W, h, (kappa_W, kappa_h) = instance
+        return UnconstrainedFeatures(W, h, kappa_W=kappa_W, kappa_h=kappa_h).gram()
 
 
 class SeveralTokensGram(OneTokenGram):
