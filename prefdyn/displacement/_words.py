@@ -44,7 +44,8 @@ def _pushes(d: "PairDiagnosis") -> str:
 
 
 def _kind(d: "PairDiagnosis") -> str:
-    return f"{KINDS[d.kind]}; the margin moves at {d.margin_rate:+.4g}."
+    kind = KINDS[d.kind]
+    return f"{kind[0].upper()}{kind[1:]}; the margin moves at {d.margin_rate:+.4g}."
 
 
 def _chosen(d: "PairDiagnosis") -> str:

@@ -17,6 +17,9 @@ from prefdyn.rules._training import Training, flatten, unflatten
 
 Array = Any
 
+MOST_STEPS = 10_000
+"""Steps of the solver in one flow; smooth flows take some hundreds."""
+
 
 @dataclass(eq=False)
 class PairTraining(Rule):
@@ -262,7 +265,8 @@ class GradientFlow(PairTraining):
               \frac{d}{dt}\log\pi_i = \sum_j K_{ij}\, p_j
 
     The limit of `GradientStep` at small rate; a round of duration T is T/rate steps.  Solved with
-    error control by LSODA, which also follows stiff flows.
+    error control by LSODA, which also follows stiff flows.  An objective with a kink (`DPOP`, the
+    hinges) may hold the flow at it, where no solver of this kind gets on: it is refused then.
 
     Parameters
     ----------
@@ -277,6 +281,8 @@ class GradientFlow(PairTraining):
     ------
     InputError
         As `GradientStep`, and for an objective with running statistics.
+    NoOptimum
+        If the solver gets stuck, as it does where the pushes jump.
     """
 
     duration: float = 1.0
@@ -338,16 +344,24 @@ class GradientFlow(PairTraining):
         return Jacobian(solved[n:].reshape(n, n), unit.jacobian(state).by)
 
     def _solved(self, velocity, start: np.ndarray) -> np.ndarray:
-        from scipy.integrate import solve_ivp
+        from scipy.integrate import LSODA
 
-        solved = solve_ivp(
+        solver = LSODA(
             lambda _, flat: velocity(flat.reshape(start.shape)).reshape(-1),
-            (0.0, self.duration),
+            0.0,
             start.reshape(-1),
-            method="LSODA",
+            self.duration,
             rtol=self.rtol,
             atol=self.atol,
         )
-        if not solved.success:
-            raise NoOptimum(f"the flow could not be followed: {solved.message} Try less duration.")
-        return solved.y[:, -1].reshape(start.shape)
+        for _ in range(MOST_STEPS):
+            problem = solver.step()
+            if solver.status == "finished":
+                return solver.y.reshape(start.shape)
+            if solver.status == "failed":
+                raise NoOptimum(f"the flow could not be followed: {problem} Try less duration.")
+        raise NoOptimum(
+            f"the flow came no further than {solver.t:g} of {self.duration:g} in {MOST_STEPS:,} "
+            "steps of the solver, as it does where the pushes jump (SLIME at m_h, hinges): use "
+            "GradientStep, or a larger rtol and atol."
+        )

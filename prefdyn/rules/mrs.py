@@ -78,6 +78,15 @@ class MRS(MixedReferenceSampling):
             raise InputError(f"objective {self._named()!r} {cure}.")
         super().__post_init__()
 
+    @property
+    def backends(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Numpy alone for an objective that holds something constant which moves with the policy.
+
+        Its implicit derivative cannot be seen by autodiff, which holds that constant too.
+        """
+        assert isinstance(self.objective, Objective)
+        return ("numpy",) if self.objective.detaches else ("numpy", "torch")
+
     def _checked_beta(self) -> np.ndarray | None:
         return None if self.beta is None else super()._checked_beta()
 

@@ -294,3 +294,11 @@ def test_sppo_regresses_log_ratios_on_win_rates_against_the_sampler(rule, data):
     np.testing.assert_allclose(
         r, np.exp(found) * r.sum(), atol=1e-9 * max(1, np.abs(targets).max())
     )
+
+
+def test_what_an_objective_holds_constant_still_moves_with_the_policy():
+    """alpha-DPO's margin: autodiff holds it fixed, so the Jacobian has to be by differences."""
+    rule = MRS(GAME, objectives.get("alpha_dpo", ema_std=1.0, alpha=0.3), 0.5, 0.5, 1.0)
+    check_rule(rule)
+    assert rule.jacobian(rule.init([0.5, 0.3, 0.2])).by == "finite differences"
+    assert MRS(GAME, "dpo", 0.5, 0.5, 1.0).backends == ("numpy", "torch")
