@@ -30,6 +30,7 @@ class PenaltyPushes(Check):
     claim = "SPO-6"
     part = "pushes of the linear penalty and of dual ascent, against finite differences"
     tolerance = 1e-6
+    instances = 100
 
     def draw(self, rng):
         logs, lengths = a_batch(rng)
@@ -140,6 +141,7 @@ class Barrier(Check):
     part = "the barrier: a step of the rule lowers L_SFT by rho |g_s|^2 per unit rate or more"
     comparison = "at_least"
     tolerance = 1e-9
+    instances = 100
 
     def draw(self, rng):
         features = rng.normal(size=(8, int(rng.integers(2, 7))))
@@ -259,7 +261,7 @@ class Stationary(Check):
 
     claim = "SPO-7"
     part = "the policy that descent on DPO + nu L_SFT comes to rest at"
-    tolerance = 1e-6
+    tolerance = 1e-9
     instances = 5
     batch = 100
     STEPS = 200
@@ -329,7 +331,7 @@ class DualAscent(Stationary):
 
     claim = "SPO-7"
     part = "under L_SFT - v* <= eps dual ascent rests at q_w log(q_w/(q_w+m)) + ... = eps"
-    tolerance = 1e-6
+    tolerance = 1e-9
     instances = 2
     batch = 50
     STEPS = 400

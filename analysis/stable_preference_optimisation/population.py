@@ -10,7 +10,7 @@ from prefdyn.policies import LogLinear
 
 PROMPTS, DATA, OTHERS, D = 40, 10, 50, 12
 RESPONSES = DATA + OTHERS
-STEPS, RATE = 1000, 0.5
+STEPS, RATE = 600, 0.5
 
 DPO, SIMPO = {"id": "dpo", "beta": 0.5}, {"id": "simpo"}
 METHODS = {

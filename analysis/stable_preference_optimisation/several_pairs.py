@@ -39,6 +39,7 @@ class SeveralPairs(Check):
     claim = "SPO-5"
     part = "d log pi_i = eta sum_r g_r (1[i=w_r] - 1[i=l_r] - pi_(w_r) + pi_(l_r))"
     tolerance = 1e-12
+    instances = 80
 
     def draw(self, rng):
         K = int(rng.integers(3, 8))
@@ -87,6 +88,7 @@ class AlwaysChosenRises(SeveralPairs):
     part = "from the uniform policy a response chosen in all its pairs rises"
     comparison = "at_least"
     tolerance = 0.0
+    instances = 80
 
     def draw(self, rng):
         K = int(rng.integers(3, 8))
@@ -106,7 +108,7 @@ class ShareOfFalls(SeveralPairs):
     claim = "SPO-5"
     part = "share of random tables and pairs in which a response that always wins falls"
     comparison = "report"
-    instances = 300
+    instances = 150
 
     def draw(self, rng):
         K = 5
