@@ -391,6 +391,14 @@ def test_bad_input_is_one_sentence(make, words):
     assert "\n" not in str(caught.value)
 
 
+def test_a_flow_that_slides_along_a_kink_says_so():
+    W = [[1, 0], [-1, 1], [-1.6, 1], [0.3, 0.2], [-0.9, 0.6]]
+    start = UnconstrainedFeatures(W, [2.5, 7], kappa_W=0)
+    flow = GradientFlow("dpop", start, [(1, 2)], duration=10.0)
+    with pytest.raises(NoOptimum, match="pushes jump"):
+        flow.step(flow.own_start, 0, None)
+
+
 def test_a_flow_that_slides_along_a_jump_says_so(monkeypatch):
     monkeypatch.setattr("prefdyn.rules.gradient.MOST_STEPS", 500)
     flow = GradientFlow("slime", Tabular([0.0, 0.0]), [(0, 1)], duration=5.0)
