@@ -219,7 +219,7 @@ def _draw_ends(ax: Any, data: dict[str, np.ndarray]) -> None:
         ax.plot(outside[m], [row, row], color=PALETTE[m], linewidth=0.8, zorder=1)
         text = f"{accuracy[m, 0]:.0%}, {accuracy[m, 1]:.0%}"
         ax.text(1.05, row, text, fontsize=7.5, va="center", color=GREY)
-    ax.text(1.05, len(METHODS) - 0.35, "right, without/with", fontsize=7.5, color=GREY)
+    ax.text(1.05, len(METHODS) - 0.35, "ranked right", fontsize=7.5, color=GREY)
     ax.set(xlabel="probability outside the data at the end", xlim=(0, 1.03))
     panel(ax, "c", "without (filled), with (open)")
 

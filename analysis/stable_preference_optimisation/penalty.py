@@ -290,7 +290,7 @@ class Stationary(Check):
 
 
 class NamedPoint(Stationary):
-    """The example of the statement."""
+    """An example, by its digits."""
 
     claim = "SPO-7"
     part = "m = .0486 at q = (.10, .30, .25, .20, .15), beta = .1, nu = 1"
