@@ -35,6 +35,7 @@ ORDER = (
     "real_games",
     "pushes",
     "push_phase",
+    "objectives_in_rounds",
     "entanglement",
     "slime",
     "no_never_yes",

@@ -136,7 +136,7 @@ def findings(data: dict[str, np.ndarray]) -> list[str]:
     middle = len(data["line"]) // 2
     start = regions[:, middle : middle + 1, middle]
 
-    def names(which: np.ndarray) -> str:
+    def names(which: Any) -> str:
         return ", ".join(ids[which]) or "none"
 
     shares = {
