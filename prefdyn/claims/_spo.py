@@ -63,7 +63,7 @@ CLAIMS = (
     ),
     Claim(
         "SPO-5",
-        "with several pairs on one prompt a table of logits can lower a response that always wins",
+        "with several pairs a table of logits can lower a response that always wins",
         "d log pi_i = eta sum_r g_r (1[i = w_r] - 1[i = l_r] - pi_(w_r) + pi_(l_r)) to first "
         "order, so a response chosen in all its pairs can fall when another, likelier one is "
         "chosen more often. From the uniform policy, with equal pushes, it does not.",
