@@ -32,7 +32,8 @@ def pair_of(log_probs, reference, lengths, chosen, rejected):
 class StepLaw(Check):
     """Any policy, several pairs on one or two prompts, any pairwise objective, off its reference.
 
-    A response that no gradient reaches has no error; of the others the largest is compared.
+    The largest error of all responses counts.  Pairs of sequences that differ in the order of their
+    tokens alone, which the shortest contexts cannot tell apart, move nothing and are left out.
     """
 
     claim = "KER-1"
@@ -45,6 +46,9 @@ class StepLaw(Check):
         reference = policy.at(policy.params + 0.5 * rng.normal(size=policy.params.shape))
         objective = OBJECTIVES[rng.integers(len(OBJECTIVES))]
         return policy, reference, objective, random_pairs(rng, policy, int(rng.integers(1, 4)))
+
+    def skip(self, instance):
+        return np.abs(self.law(instance)).max() < 1e-6
 
     def law(self, instance):
         """Change of every log-prob per unit of eta."""
