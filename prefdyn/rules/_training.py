@@ -1,7 +1,7 @@
 """Training on pairs: the loss of a policy, and what it pushes every log-probability by."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -38,7 +38,8 @@ class Training:
         Pairs of responses to prompts they were not written for, from which `KTO` takes its z0; by
         default the responses of the same number under the next prompt.
     extra
-        Further fields of `Pair`, one entry per pair, e.g. win rates for `SPPO`.
+        Further fields of `Pair`, one entry per pair, e.g. win rates for `SPPO`; they go before
+        what the policy would say.
 
     Raises
     ------
@@ -82,6 +83,7 @@ class Training:
         set_(self, "weights", weights)
         set_(self, "_made", {})
         set_(self, "reference", _reference(self.reference, self.policy))
+        set_(self, "extra", _extra(self.extra, R))
         if self.wants_mismatched:
             set_(self, "mismatched", self._mismatched())
 
@@ -110,30 +112,31 @@ class Training:
         """What the objective sees, (..., R), of token log-probabilities (..., K, T)."""
         rows = self.pairs if pairs is None else pairs
         of = {"chosen": rows[:, 0], "rejected": rows[:, 1]}
-        fields = dict(self._constants(tokens, rows))
+        values = dict(self._constants(tokens, rows))
         log_sum_p2 = self.policy.log_sum_p2(params) if self.objective.token_level else None
         for side, responses in of.items():
             own = tokens[..., responses, :]
-            fields[side] = own.sum(-1)
+            values[side] = own.sum(-1)
             if self.objective.token_level:
-                fields[f"{side}_tokens"] = own
+                values[f"{side}_tokens"] = own
             if log_sum_p2 is not None:
-                fields[f"{side}_log_sum_p2"] = log_sum_p2[..., responses, :]
-        return Pair(**fields)
+                values[f"{side}_log_sum_p2"] = log_sum_p2[..., responses, :]
+        return Pair(**values)
 
     def _constants(self, tokens: Array, pairs: np.ndarray) -> dict[str, Array]:
         """The fields that do not change with the policy, as the kind of array that tokens are."""
         key = (isinstance(tokens, np.ndarray), pairs is self.pairs)
         if key not in self._made:
-            fields: dict[str, Any] = dict(self.extra)
+            values: dict[str, Any] = {}
             for side, responses in (("chosen", pairs[:, 0]), ("rejected", pairs[:, 1])):
                 reference = self.reference[responses]
-                fields[f"ref_{side}"] = reference.sum(-1)
-                fields[f"{side}_length"] = self.policy.lengths[responses]
+                values[f"ref_{side}"] = reference.sum(-1)
+                values[f"{side}_length"] = self.policy.lengths[responses]
                 if self.objective.token_level:
-                    fields[f"ref_{side}_tokens"] = reference
-                    fields[f"{side}_mask"] = self.policy.mask[responses]
-            arrays = {name: np.asarray(value, dtype=float) for name, value in fields.items()}
+                    values[f"ref_{side}_tokens"] = reference
+                    values[f"{side}_mask"] = self.policy.mask[responses]
+            values |= self.extra
+            arrays = {name: np.asarray(value, dtype=float) for name, value in values.items()}
             if not key[0]:
                 import torch
 
@@ -289,6 +292,22 @@ def _reference(reference: Any, policy: Policy) -> np.ndarray:
             "most 0."
         )
     return tokens
+
+
+def _extra(extra: Mapping[str, ArrayLike], R: int) -> dict[str, np.ndarray]:
+    """Further fields of the pairs, each one entry per pair."""
+    known = sorted(field.name for field in fields(Pair) if field.name not in ("chosen", "rejected"))
+    found = {}
+    for name, value in extra.items():
+        if name not in known:
+            raise InputError(f"extra has {name!r}: a pair has {', '.join(known)} beside its two.")
+        found[name] = np.array(value, dtype=float)
+        if found[name].ndim and len(found[name]) != R:
+            raise InputError(
+                f"extra[{name!r}] has shape {found[name].shape}: give one entry for each of {R} "
+                "pairs."
+            )
+    return found
 
 
 def _gradient(total, leaf, create_graph: bool):

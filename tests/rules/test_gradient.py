@@ -304,6 +304,12 @@ def test_the_barrier_keeps_its_inequality():
     assert unguarded @ climb < 0.2 * climb @ climb  # so the barrier had something to do
 
 
+def test_extra_fields_go_before_the_policys_own():
+    longer = GradientStep("simpo", TABLE, [(0, 1)], 1.0, extra={"chosen_length": [4]})
+    pushes = longer.pushes(longer.own_start)[:2, 0]
+    assert pushes[0] == pytest.approx(-pushes[1] / 4, rel=1e-12)
+
+
 def test_hyper_parameters_and_step_multipliers_are_batches():
     rng = np.random.default_rng(0)
     rule = GradientStep("dpo", policy(rng, kappa_W=[[0.1], [1.0]]), PAIRS, 0.1)
@@ -362,6 +368,14 @@ WRONG: Any = "wrong"
                 "slime", KernelPolicy([-3.0, -4.0], np.eye(2), lengths=[2, 3]), [(0, 1)], 0.1
             ),
             "single tokens",
+        ),
+        (
+            lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, extra={"length": [1]}),
+            "extra has 'length'",
+        ),
+        (
+            lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, extra={"chosen_length": [1, 2]}),
+            "one entry for each of 1 pairs",
         ),
         (lambda: GradientStep("kto", TABLE, [(0, 1)], 0.1), "mismatched="),
         (lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, optimiser=WRONG), "optimiser is a str"),

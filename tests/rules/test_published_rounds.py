@@ -1,5 +1,7 @@
 """Accelerated and trust-region rounds, against what they are equivalent to."""
 
+import runpy
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -56,6 +58,12 @@ def test_rules_are_found_by_name():
     assert {all_rules.get(id) for id in all_rules.names()} <= shipped
     with pytest.raises(InputError, match=r"rule 'trdpo' is not known: .*\(nearest: tr_dpo"):
         all_rules.get("trdpo")
+
+
+def test_the_table_of_the_documentation_has_a_row_for_each():
+    table = runpy.run_path(str(Path(__file__).parents[2] / "docs" / "conf.py"))["rules_table"]
+    ids = [line.split("`")[1] for line in table().splitlines()[2:]]
+    assert ids == all_rules.names()
 
 
 @quick
@@ -166,6 +174,21 @@ def test_stability_sees_the_reference_move():
     hard, plain = stability(rule), stability(MRSIPO(RPS, 2.0, 1.0, 1.0))
     assert hard.spectral_radius == pytest.approx(float(plain.spectral_radius), abs=1e-6)
     assert plain.spectral_radius > 1
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.7, 1.0])
+def test_a_soft_update_settles_a_weak_cycle_below_two_thirds(share):
+    """With i w the multiplier of the drive, z^2 - (1 + i w) z + (1 - a) i w = 0.
+
+    The root near 1 has |z|^2 = 1 + (3 a^2 - 2 a) w^2 + O(w^4): below 1 for a < 2/3.
+    """
+    beta = 2.0
+    w = 0.4 / np.sqrt(3) / beta
+    found = stability(TRDPO(MRSIPO(RPS, beta, 0.0, 1.0), share, every=1)).spectral_radius
+    exact = np.abs(np.roots([1, -(1 + 1j * w), (1 - share) * 1j * w])).max()
+    assert found == pytest.approx(exact, abs=1e-7)
+    assert (found < 1) == (share < 2 / 3)
+    assert found**2 == pytest.approx(1 + (3 * share**2 - 2 * share) * w**2, abs=3 * w**4)
 
 
 @pytest.mark.parametrize(
