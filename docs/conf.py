@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import prefdyn
-from prefdyn import claims, objectives
+from prefdyn import claims, objectives, rules
 
 project = "prefdyn"
 author = "prefdyn developers"
@@ -22,7 +22,7 @@ extensions = [
     "sphinx.ext.viewcode",
 ]
 myst_enable_extensions = ["attrs_block", "dollarmath"]
-exclude_patterns = ["_build", "_generated/objective-ids.md"]
+exclude_patterns = ["_build", "_generated/objective-ids.md", "_generated/rule-ids.md"]
 default_role = "code"
 html_theme = "furo"
 html_title = "prefdyn"
@@ -95,7 +95,7 @@ def objectives_table() -> str:
     found: dict[str, Any] = dict(objectives.classes())
     parts = ["| id | class | what it is | defaults |", "|---|---|---|---|"]
     for id, cls in found.items():
-        summary = escaped(" ".join((cls.__doc__ or "").partition("\n\n")[0].split()))
+        summary = escaped(first_paragraph(cls))
         defaults = ", ".join(
             f"`{field.name}={field.default!r}`"
             for field in dataclasses.fields(cls)
@@ -105,11 +105,25 @@ def objectives_table() -> str:
     return "\n".join(parts) + "\n"
 
 
+def rules_table() -> str:
+    """Every rule: id, class, first sentence of its docstring."""
+    parts = ["| id | class | what a round is |", "|---|---|---|"]
+    for id in rules.names():
+        cls = rules.get(id)
+        parts.append(f"| `{id}` | `{cls.__name__}` | {escaped(first_paragraph(cls))} |")
+    return "\n".join(parts) + "\n"
+
+
+def first_paragraph(cls: type) -> str:
+    """The summary of a class, on one line."""
+    return " ".join((cls.__doc__ or "").partition("\n\n")[0].split())
+
+
 def write_pages(app) -> None:
     """Write the generated pages, touching only those that changed."""
     pages = {"claims": claims_page(), "api": reference_page()}
     pages |= {module: module_page(module) for module in MODULES}
-    pages["objective-ids"] = objectives_table()
+    pages |= {"objective-ids": objectives_table(), "rule-ids": rules_table()}
     GENERATED.mkdir(exist_ok=True)
     for name, text in pages.items():
         page = GENERATED / f"{name}.md"

@@ -46,6 +46,8 @@ from .policies import Policy as Policy
 from .rules import MRS as MRS
 from .rules import MRSDPO as MRSDPO
 from .rules import MRSIPO as MRSIPO
+from .rules import TRDPO as TRDPO
+from .rules import AcceleratedPO as AcceleratedPO
 from .rules import FiniteSample as FiniteSample
 from .rules import GradientFlow as GradientFlow
 from .rules import GradientStep as GradientStep

@@ -30,7 +30,8 @@ class TRDPO(Wrapper):
     algorithm (soft update a = 0.6, every 512 steps; a = 1 is its hard update).  Around an MRS rule
     the parameters are logits and a step is an exact optimum; a new step can then differ from the
     last only because the sampler has moved, so ``every=1`` is the natural round, and a = 1 is the
-    rule with ``alpha=1``.
+    rule with ``alpha=1``.  A weak cycle (`MRSIPO` with ``lam=1``), around which the hard update
+    spirals out, then settles for a < 2/3.
 
     The state is ``(state of the rule, parameters of the reference)``.
 
