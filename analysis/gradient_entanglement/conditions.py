@@ -15,8 +15,6 @@ from prefdyn import DPO, objectives, orbit
 from prefdyn.policies import Autoregressive, LogLinear, softmax
 from prefdyn.rules import GradientStep
 
-RATE = 1e-6
-"""Of a small step: what is left of second order is a millionth."""
 NEAR = 1e-3
 """Relative distance from equality within which the sign of a finite step is not judged."""
 MOST = 8.0
@@ -34,6 +32,7 @@ class EqualPushes(Check):
     batch = STARTS
     comparison = "agree"
     tolerance = 0.0
+    rate = 1e-6
 
     def draw(self, rng):
         K, d = responses(rng), int(rng.integers(1, 5))
@@ -84,9 +83,9 @@ class EqualPushes(Check):
         policy, pair = self.policy(instance), instance["pair"]
         objective = objectives.get(instance["id"], **instance["parameters"])
         reference = policy.mask * instance["reference"][:, None]
-        rule = GradientStep(objective, policy, [pair], RATE, reference=reference)
+        rule = GradientStep(objective, policy, [pair], self.rate, reference=reference)
         before, after = orbit(rule, rounds=1).log_policies
-        return (after - before)[:, pair].T / RATE
+        return (after - before)[:, pair].T / self.rate
 
 
 class UnequalPushes(EqualPushes):
@@ -180,6 +179,7 @@ class ChangesOfDPO(EqualPushes):
     instances = 20
     comparison = "close"
     tolerance = 1e-4
+    rate = 1e-7  # second order is the rate times a third power of the features' size
 
     def predict(self, instance):
         up, down = self.gradients(instance)
