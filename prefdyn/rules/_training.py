@@ -33,7 +33,7 @@ class Training:
     weights
         (R,), any sign; 1/R by default.
     reference
-        A `Policy`, or log-probabilities (K,) or (K, T); by default the policy's start.
+        A `Policy`, or log-probabilities (..., K) or (..., K, T); by default the policy's start.
     mismatched
         Pairs of responses to prompts they were not written for, from which `KTO` takes its z0; by
         default the responses of the same number under the next prompt.
@@ -84,6 +84,11 @@ class Training:
         set_(self, "_made", {})
         set_(self, "reference", _reference(self.reference, self.policy))
         set_(self, "extra", _extra(self.extra, R))
+        if self.one_at_a_time and self.reference.ndim > 2:
+            raise InputError(
+                f"reference is a batch {self.reference.shape[:-2]}, but objective "
+                f"{self.objective.id!r} runs one member at a time: give one reference."
+            )
         if self.wants_mismatched:
             set_(self, "mismatched", self._mismatched())
 
@@ -129,7 +134,7 @@ class Training:
         if key not in self._made:
             values: dict[str, Any] = {}
             for side, responses in (("chosen", pairs[:, 0]), ("rejected", pairs[:, 1])):
-                reference = self.reference[responses]
+                reference = self.reference[..., responses, :]
                 values[f"ref_{side}"] = reference.sum(-1)
                 values[f"{side}_length"] = self.policy.lengths[responses]
                 if self.objective.token_level:
@@ -186,9 +191,9 @@ class Training:
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
-        """Common shape of the policy's batch and the objective's hyper-parameters."""
+        """Common shape of policy, reference and the objective's hyper-parameters."""
         shapes = [np.shape(value) for value in self.objective.numbers().values()]
-        return np.broadcast_shapes(self.policy.batch_shape, *shapes)
+        return np.broadcast_shapes(self.policy.batch_shape, self.reference.shape[:-2], *shapes)
 
     @property
     def one_at_a_time(self) -> bool:
@@ -271,19 +276,19 @@ def _leaves(stats: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 
 def _reference(reference: Any, policy: Policy) -> np.ndarray:
-    """Token log-probabilities (K, T) of the reference."""
+    """Token log-probabilities (..., K, T) of the reference."""
     if reference is None:
         reference = policy
     if isinstance(reference, Policy):
         reference = reference.token_log_probs()
     tokens = np.array(reference, dtype=float)
-    if tokens.ndim == 1 and policy.mask.shape[1] == 1:
-        tokens = tokens[:, None]
-    if tokens.shape != policy.mask.shape:
-        what = "one number per response" if policy.mask.shape[1] == 1 else "one number per token"
+    one_token = policy.mask.shape[1] == 1
+    if one_token and tokens.shape[-1:] == (policy.K,) and tokens.shape[-2:] != policy.mask.shape:
+        tokens = tokens[..., None]
+    if tokens.shape[-2:] != policy.mask.shape:
+        wanted = f"({policy.K},)" if one_token else f"{policy.mask.shape}, one number per token"
         raise InputError(
-            f"reference has shape {tokens.shape}: give log-probabilities {policy.mask.shape}, "
-            f"{what}, or a policy."
+            f"reference has shape {tokens.shape}: give log-probabilities {wanted}, or a policy."
         )
     if not np.all(np.isfinite(tokens)) or np.any(tokens > 1e-6):
         where = [int(i) for i in np.argwhere(~(np.isfinite(tokens) & (tokens <= 1e-6)))[0]]

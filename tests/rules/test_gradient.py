@@ -329,6 +329,20 @@ def test_hyper_parameters_and_step_multipliers_are_batches():
     assert get_parameter(Momentum(rule, 0.5), "objective.beta") is betas
 
 
+def test_a_batch_of_starts_has_a_batch_of_references():
+    rng = np.random.default_rng(0)
+    for single in (policy(rng), Tabular([0.0, 1.0, 0.5, 0.2])):
+        starts = single.params + rng.normal(size=(3, single.params.size))
+        rule = GradientStep("ipo", single.at(starts), PAIRS, 0.1)
+        state = rule.step(rule.step(rule.own_start, 0, None), 1, None)
+        for k, start in enumerate(starts):
+            one = GradientStep("ipo", single.at(start), PAIRS, 0.1)
+            expected = one.step(one.step(one.own_start, 0, None), 1, None)
+            np.testing.assert_allclose(state[k], expected, atol=1e-14)
+    with pytest.raises(InputError, match="one member at a time"):
+        GradientStep("bco", single.at(starts), PAIRS, 0.1)
+
+
 def test_equal_content_has_equal_fingerprints():
     rules = [GradientStep("dpo", Tabular([0.0, 1.0]), [(0, 1)], r) for r in (0.1, 0.1, 0.2)]
     assert rules[0].fingerprint() == rules[1].fingerprint() != rules[2].fingerprint()
