@@ -198,7 +198,7 @@ def test_a_loss_without_a_minimum_has_no_fixed_point():
 
 def test_the_critical_rate_is_two_over_the_largest_curvature():
     rule = GradientStep("ipo", Tabular([0.3, -0.2, 0.5]), [(0, 1), (1, 2)], 0.1)
-    curvature = (1 - stability(rule).multipliers.real.min()) / 0.1
+    curvature = (1 - np.real(stability(rule).multipliers).min()) / 0.1
     assert critical(rule, "rate", range=(0.01, 5.0)).value == pytest.approx(2 / curvature, rel=1e-6)
 
 
