@@ -23,18 +23,18 @@ small disturbance at 0.8 and 1.25 times that strength: hollow dots shrink, full 
 response that beats each member of a rock-paper-scissors of strength 0.4 by 0.05, and (c) a
 Bradley-Terry game of scores 0.6, 0.3, 0, -0.3: probability of the best response, predicted at the
 fixed point (black line, orange where it is unstable, none while a run heads for a corner) and
-simulated (dot: last of 20 rounds, bar: range of the last 8; a cross where Newton's method finds no
+simulated (dot: last of 16 rounds, bar: range of the last 6; a cross where Newton's method finds no
 optimum any more). Rows without marks say why.
 """
 CLAIMS = ("MRS-3", "MRS-5", "DPO-6")
 
 BETA, ALPHA, LAM = 0.3, 0.5, 1.0
-STRENGTHS = np.geomspace(0.005, 0.49, 60)
+STRENGTHS = np.geomspace(0.005, 0.49, 40)
 SIDES = (0.8, 1.25)
 CYCLE, MARGIN = 0.4, 0.05
 SCORES = (0.6, 0.3, 0.0, -0.3)
 START = np.array([0.16, 0.24, 0.28, 0.32])
-NEAR_ROUNDS, ROUNDS, LAST = 12, 20, 8
+NEAR_ROUNDS, ROUNDS, LAST = 12, 16, 6
 
 REASONS = {
     "sorts its batch": "sorts its batch: no loss per pair",
