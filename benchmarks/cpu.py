@@ -1,9 +1,10 @@
-"""CPU comparisons: compiled ensembles, Newton rounds and closed-form Jacobians."""
+"""CPU comparisons: compiled ensembles, Newton rounds, closed-form Jacobians, gradient steps."""
 
 import json
 from pathlib import Path
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.markdown import Markdown
 from scipy.optimize import minimize
@@ -11,8 +12,10 @@ from scipy.special import expit
 
 import prefdyn
 from benchmarks.timing import Row, environment, interleaved, markdown
+from prefdyn import objectives
 from prefdyn.games import PreferenceMatrix, cycle
-from prefdyn.rules import MRSDPO, MRSIPO, Rule
+from prefdyn.policies import LogLinear
+from prefdyn.rules import MRSDPO, MRSIPO, Adam, GradientStep, Rule
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -149,12 +152,54 @@ def jacobians(rule: Rule, number: int = 500) -> list[Row]:
     ]
 
 
+def gradient_steps(prompts: int, responses: int, d: int = 12, steps: int = 100) -> list[Row]:
+    """DPO on one pair per prompt of a log-linear policy: ours and a training loop in torch."""
+    features = np.random.default_rng(0).normal(size=(prompts, responses, d))
+    policy = LogLinear(features)
+    chosen = responses * np.arange(prompts)
+    pairs, beta = np.stack([chosen, chosen + 1], axis=-1), 0.1
+    plain = GradientStep(objectives.get("dpo", beta=beta), policy, pairs, 0.5)
+    adam = plain.replace(rate=0.01, optimiser=Adam())
+
+    def ours(rule):
+        return prefdyn.orbit(rule, rounds=steps, save=steps, tolerance=0).log_policies[-1]
+
+    def torch_loop(kind, rate):
+        phi, theta = torch.tensor(features), torch.zeros(d, dtype=torch.double, requires_grad=True)
+        optimiser = kind([theta], lr=rate)
+
+        def gaps():
+            log_probs = torch.log_softmax(phi @ theta, dim=-1)
+            return log_probs[:, 0] - log_probs[:, 1]
+
+        with torch.no_grad():
+            reference = gaps()
+        for _ in range(steps):
+            optimiser.zero_grad()
+            loss = -torch.nn.functional.logsigmoid(beta * (gaps() - reference)).mean()
+            loss.backward()
+            optimiser.step()
+        return torch.log_softmax(phi @ theta.detach(), dim=-1).numpy().ravel()
+
+    rows = []
+    for rule, kind in ((plain, torch.optim.SGD), (adam, torch.optim.Adam)):
+        rate = float(rule.rate)
+        np.testing.assert_allclose(ours(rule), torch_loop(kind, rate), atol=1e-8)
+        seconds = interleaved(
+            lambda rule=rule: ours(rule), lambda kind=kind, rate=rate: torch_loop(kind, rate)
+        )
+        case = f"DPO, {prompts} × {responses} responses, {steps} steps of {kind.__name__}"
+        rows.append(Row(case, "GradientStep", "torch loop", *seconds))
+    return rows
+
+
 def main() -> None:
     """Run every comparison, print the table and write it to results/cpu.json and cpu.md."""
     recipe = {"beta": 0.5, "alpha": 0.5, "lam": 0.8}
     rows = [ensembles(K) for K in (3, 4, 8)]
     rows += [row for K in (4, 8) for row in newton_rounds(K)]
     rows += jacobians(MRSIPO(game(8), **recipe)) + jacobians(MRSDPO(game(8), **recipe))
+    rows += gradient_steps(1, 10) + gradient_steps(40, 60)
     setting = environment()
     page = markdown(rows, setting)
     RESULTS.mkdir(exist_ok=True)
