@@ -1,6 +1,6 @@
 """What one gradient step on one pair does, to first order."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -236,6 +236,8 @@ def diagnose_pair(
     >>> found.kind, found.gainers[0].name
     ('both down', 'Yes')
     """
+    if not isinstance(policy, Policy):
+        raise InputError(f"policy is a {type(policy).__name__}: give one of prefdyn.policies.")
     names = _names(names, policy.K)
     w, r = _index(chosen, names, "chosen"), _index(rejected, names, "rejected")
     if w == r:
@@ -324,9 +326,9 @@ def _sign(gain: float, loss: float) -> int:
 def _names(names: Sequence[str] | None, K: int) -> tuple[str, ...]:
     if names is None:
         return tuple(f"response {i}" for i in range(K))
-    found = tuple(str(name) for name in names)
+    found = tuple(str(name) for name in names) if isinstance(names, Iterable) else ()
     if len(found) != K or len(set(found)) != K:
-        raise InputError(f"names is {list(found)}: give {K} different names, one per response.")
+        raise InputError(f"names is {names!r}: give {K} different names, one per response.")
     return found
 
 

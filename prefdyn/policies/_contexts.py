@@ -1,5 +1,6 @@
 """What policies have in common that predict token after token, each from its context."""
 
+import operator
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -102,7 +103,7 @@ def checked_responses(
 ) -> tuple[list[tuple[int, ...]], np.ndarray]:
     """Responses as tuples of token numbers and the prompt of each, or one clear sentence."""
     try:
-        found = [tuple(int(token) for token in response) for response in responses]
+        found = [tuple(operator.index(token) for token in response) for response in responses]
     except (TypeError, ValueError):
         raise InputError(
             "responses is not a list of token sequences, such as [(0, 3), (1,)]."
@@ -117,9 +118,9 @@ def checked_responses(
                 f"responses[{i}] {what}: give tokens from 0 to {vocabulary - 1}, at least one."
             )
     numbers = np.zeros(len(found), int) if prompts is None else np.asarray(prompts)
-    if numbers.shape != (len(found),) or numbers.dtype.kind not in "iu":
+    if numbers.shape != (len(found),) or numbers.dtype.kind not in "iu" or np.any(numbers < 0):
         raise InputError(
-            f"prompts has shape {numbers.shape}: give one whole number per response, "
+            f"prompts is {prompts!r}: give one whole number of at least 0 per response, "
             f"{len(found)} in all."
         )
     seen = {}

@@ -174,6 +174,9 @@ class Policy(ABC):
     def at(self, params: Array) -> Self:
         """The same policy with other start parameters (..., P).
 
+        ``dataclasses.replace`` makes a policy from its fields and so goes back to the first start:
+        replace first, then move.
+
         Raises
         ------
         InputError
@@ -217,6 +220,21 @@ def numbers(values: Any, what: str, axes: str, *ndims: int) -> np.ndarray:
     if array.ndim not in ndims or array.size == 0:
         raise InputError(f"{what} has shape {array.shape}: give {axes}.")
     return _read_only(finite(array, what))
+
+
+def checked_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """A mask (K, T) of zeros and ones; all ones where none is given."""
+    if mask is None:
+        return np.ones(shape)
+    try:
+        array = np.array(mask, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"mask is not an array of numbers: give 0 or 1, shape {shape}.") from None
+    if array.shape != shape or not np.all((array == 0) | (array == 1)):
+        raise InputError(
+            f"mask has shape {array.shape}: give 0 or 1 for each of the log-probabilities, {shape}."
+        )
+    return array
 
 
 def _read_only(array: np.ndarray) -> np.ndarray:

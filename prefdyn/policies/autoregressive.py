@@ -1,5 +1,6 @@
 """Every sequence of a small vocabulary, token after token."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -102,11 +103,12 @@ class Autoregressive(ContextPolicy):
             If there is no such sequence.
         """
         own = np.flatnonzero(self.prompts == prompt)
+        wanted = tuple(response) if isinstance(response, Iterable) else response
         for i in own:
-            if self.responses[i] == tuple(response):
+            if self.responses[i] == wanted:
                 return int(i)
         raise InputError(
-            f"{tuple(response)} is no response to prompt {prompt}: sequences have {self.length} "
+            f"{wanted} is no response to prompt {prompt}: sequences have {self.length} "
             f"tokens{'' if self.eos is None else f', or fewer and end with {self.eos}'}."
         )
 

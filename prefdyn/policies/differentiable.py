@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
-from prefdyn.policies._policy import Policy, numbers
+from prefdyn.policies._policy import Policy, checked_mask, numbers
 
 Array = Any
 
@@ -56,17 +56,24 @@ class Differentiable(Policy):
 
         set_ = object.__setattr__
         set_(self, "params", numbers(self.theta, "theta", "parameters (P,)", 1))
-        start = self.function(torch.tensor(self.params))
-        shape = tuple(getattr(start, "shape", ()))
+        if not callable(self.function):
+            raise InputError(
+                f"function is a {type(self.function).__name__}: give a function of torch tensors."
+            )
+        start: Any = self.function(torch.tensor(self.params, requires_grad=True))
+        if not isinstance(start, torch.Tensor) or not start.requires_grad:
+            raise InputError(
+                f"the function gives a {type(start).__name__} that torch cannot differentiate: "
+                "compute the log-probabilities from the parameters by torch operations alone."
+            )
+        shape = tuple(start.shape)
         if len(shape) not in (1, 2) or not torch.isfinite(start).all() or (start > 1e-6).any():
             raise InputError(
                 f"the function gives {'values of shape ' + str(shape)} at the start: it must give "
                 "finite log-probabilities (K,) or (K, T), none above 0."
             )
         tokens = start.reshape(len(start), -1)
-        mask = np.ones(tokens.shape) if self.mask is None else np.asarray(self.mask, dtype=float)
-        if mask.shape != tokens.shape:
-            raise InputError(f"mask has shape {mask.shape}: the function gives {shape}.")
+        mask = checked_mask(self.mask, tuple(tokens.shape))
         set_(self, "mask", mask)
         set_(self, "prompts", np.zeros(len(mask), dtype=int))
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
-from prefdyn.policies._policy import Policy, numbers
+from prefdyn.policies._policy import Policy, checked_mask, numbers
 
 Array = Any
 
@@ -27,8 +27,8 @@ class KernelPolicy(Policy):
         Start log-probabilities (K,), or of tokens (K, T).
     gram0
         Gram matrix (K, K) of the gradients of the summed log-probabilities, or (K, T, K, T) of the
-        tokens'; symmetric and positive semidefinite.  Or a function of the log-probabilities that
-        returns one.
+        tokens'; symmetric and positive semidefinite; what it holds for padding is ignored.  Or a
+        function of the summed log-probabilities (K,) that returns one.
     mask
         (K, T), 1 where a response has a token; all have by default.
     lengths
@@ -59,15 +59,17 @@ class KernelPolicy(Policy):
             )
         tokens = tokens.reshape(len(tokens), -1)
         set_ = object.__setattr__
-        mask = np.ones(tokens.shape) if self.mask is None else np.asarray(self.mask, dtype=float)
-        if mask.shape != tokens.shape or not np.all((mask == 0) | (mask == 1)):
-            raise InputError(f"mask has shape {mask.shape}: give 0 or 1 for each of the log_probs.")
+        mask = checked_mask(self.mask, tokens.shape)
         set_(self, "mask", mask)
         K = len(tokens)
         for name, default in (("lengths", mask.sum(-1)), ("prompts", np.zeros(K, int))):
             value = default if getattr(self, name) is None else np.asarray(getattr(self, name))
-            if value.shape != (K,) or not np.all(value >= (name == "lengths")):
-                raise InputError(f"{name} is {value}: give one number per response, {K} in all.")
+            least, kinds = (1, "iuf") if name == "lengths" else (0, "iu")
+            if value.shape != (K,) or value.dtype.kind not in kinds or np.any(value < least):
+                raise InputError(
+                    f"{name} is {value}: give one number of at least {least} per response, {K} in "
+                    "all."
+                )
             set_(self, name, value)
         set_(self, "params", (tokens * mask).reshape(-1))
         set_(self, "_matrix", None if callable(self.gram0) else self._checked(self.gram0))
@@ -105,6 +107,8 @@ class KernelPolicy(Policy):
                 f"{shape}."
             )
         rows = gradients.reshape(-1, gradients.shape[-1])
+        if mask is not None:
+            rows = rows * checked_mask(mask, (shape[0], len(rows) // shape[0])).reshape(-1, 1)
         scaled = _precondition(rows, preconditioner)
         own = (shape[0], rows.shape[0] // shape[0])
         gram = (rows @ scaled.T).reshape(own + own) if len(shape) == 2 else rows @ scaled.T
@@ -128,7 +132,7 @@ class KernelPolicy(Policy):
     def token_log_probs(self, params: Array | None = None) -> Array:
         """The state itself, (..., K, T)."""
         x = self.start(params)
-        return x.reshape(*x.shape[:-1], *self.mask.shape)
+        return x.reshape(*x.shape[:-1], *self.mask.shape) * self._like(self.mask, x)
 
     def direction(self, params: Array, pushes: Array) -> Array:
         """``sum_j K_ij push_j``, (..., P)."""
@@ -172,24 +176,32 @@ class KernelPolicy(Policy):
     def _gram_of(self, params: Array) -> Any:
         if self._constant is None:
             known = params if isinstance(params, np.ndarray) else params.detach().numpy()
-            log_probs = self.token_log_probs(known)
-            matrix = self._shaped(self.gram0(log_probs.sum(-1)))  # pyright: ignore[reportCallIssue]
+            log_probs = self.token_log_probs(known).sum(-1)
+            # One member at a time: a function written for one would mix those of a batch.
+            members = [
+                self._shaped(self.gram0(member))  # pyright: ignore[reportCallIssue]
+                for member in log_probs.reshape(-1, self.K)
+            ]
+            size = self.mask.size
+            matrix = np.reshape(members, (*log_probs.shape[:-1], size, size))
         else:
             matrix = self._constant
         return matrix if isinstance(params, np.ndarray) else params.new_tensor(matrix)
 
     def _shaped(self, gram: Any) -> np.ndarray:
-        gram = np.asarray(gram, dtype=float)
         size = self.mask.size
         token_shape = (*self.mask.shape, *self.mask.shape)
-        if gram.shape[-4:] == token_shape:
-            gram = gram.reshape(*gram.shape[:-4], size, size)
-        if gram.shape[-2:] != (size, size):
+        wanted = (size, size) if self.mask.shape[1] == 1 else token_shape
+        try:
+            gram = np.asarray(gram, dtype=float)
+        except (TypeError, ValueError):
+            raise InputError(f"gram is not an array of numbers: give a matrix {wanted}.") from None
+        if gram.shape not in ((size, size), token_shape):
             raise InputError(
-                f"gram has shape {gram.shape}: give a matrix over the log_probs, "
-                f"{(size, size) if self.mask.shape[1] == 1 else token_shape}."
+                f"gram has shape {gram.shape}: give a matrix over the log_probs, {wanted}."
             )
-        return gram
+        kept = self.mask.reshape(-1) > 0
+        return np.where(kept[:, None] & kept, gram.reshape(size, size), 0.0)
 
     def _checked(self, gram: Any) -> np.ndarray:
         matrix = self._shaped(gram)
@@ -209,6 +221,10 @@ class KernelPolicy(Policy):
                 "0, so check how it was computed."
             )
         return (matrix + matrix.T) / 2
+
+    @staticmethod
+    def _like(constant: np.ndarray, x: Array) -> Array:
+        return constant if isinstance(x, np.ndarray) else x.new_tensor(constant)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,9 +269,9 @@ class LinearisedPolicy(KernelPolicy):
         shape = (*self.mask.shape, self.rows.shape[-1])
         return np.broadcast_to(self.rows.reshape(shape), (*params.shape[:-1], *shape))
 
-    @staticmethod
-    def _like(constant: np.ndarray, x: Array) -> Array:
-        return constant if isinstance(x, np.ndarray) else x.new_tensor(constant)
+    def params_of(self, log_probs: Array) -> np.ndarray:
+        """No displacement is known for given log-probabilities."""
+        return Policy.params_of(self, log_probs)
 
 
 def _precondition(rows: np.ndarray, preconditioner: Any) -> np.ndarray:

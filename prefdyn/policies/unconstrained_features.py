@@ -70,10 +70,22 @@ class UnconstrainedFeatures(ContextPolicy):
                 f"{len(contexts)} contexts, in the order of UnconstrainedFeatures.contexts."
             )
         for name in ("kappa_W", "kappa_h"):
-            kappa = np.asarray(getattr(self, name), dtype=float)
+            try:
+                kappa = np.array(getattr(self, name), dtype=float)
+            except (TypeError, ValueError):
+                kappa = np.array(np.nan)
             if not np.all((kappa >= 0) & np.isfinite(kappa)):
-                raise InputError(f"{name} is {kappa}: a step multiplier is a finite number >= 0.")
+                raise InputError(
+                    f"{name} is {getattr(self, name)}: a step multiplier is a finite number >= 0."
+                )
             set_(self, name, kappa)
+        try:
+            np.broadcast_shapes(np.shape(self.kappa_W), np.shape(self.kappa_h))
+        except ValueError:
+            raise InputError(
+                f"kappa_W has shape {np.shape(self.kappa_W)} and kappa_h {np.shape(self.kappa_h)}: "
+                "as one batch they must broadcast."
+            ) from None
         set_(self, "W", W)
         set_(self, "h", h)
         set_(self, "params", np.concatenate([W.reshape(-1), h.reshape(-1)]))
@@ -145,6 +157,8 @@ class UnconstrainedFeatures(ContextPolicy):
 
     def hidden_states(self, response: int, params: Array | None = None) -> np.ndarray:
         """Hidden states (n, d) of the contexts that predict the response's tokens."""
+        if not 0 <= response < self.K:
+            raise InputError(f"response is {response}: there are 0 to {self.K - 1}.")
         _, h = self.split(np.asarray(self.start(params)))
         return h[..., self.positions[response, : int(self.lengths[response])], :]
 

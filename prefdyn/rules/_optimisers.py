@@ -90,7 +90,7 @@ class RMSprop(Optimiser):
 
 def _check(eps: float, **decays: float) -> None:
     for name, value in decays.items():
-        if not 0 <= value < 1:
+        if not isinstance(value, (int, float, np.number)) or not 0 <= value < 1:
             raise InputError(f"{name} is {value}: a decay rate lies in [0, 1).")
-    if not 0 < eps < np.inf:
+    if not isinstance(eps, (int, float, np.number)) or not 0 < eps < np.inf:
         raise InputError(f"eps is {eps}: give a small number above 0.")

@@ -4,6 +4,7 @@ import copy
 import dataclasses
 import hashlib
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from array_api_compat import array_namespace
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import distribution, log_distribution
+from prefdyn.policies import Policy
 from prefdyn.policies.softmax import centre, log_softmax
 
 Array = Any
@@ -203,7 +205,7 @@ def _feed(digest, value) -> None:
     """Add a value to a hash: arrays by content, objects by class and attributes."""
     if isinstance(value, np.ndarray):
         digest.update(repr(value.shape).encode() + np.ascontiguousarray(value).tobytes())
-    elif dataclasses.is_dataclass(value) or isinstance(value, Rule):
+    elif dataclasses.is_dataclass(value) or isinstance(value, (Rule, Policy)):
         digest.update(f"{type(value).__module__}.{type(value).__qualname__}".encode())
         if dataclasses.is_dataclass(value):
             items = [
@@ -211,8 +213,17 @@ def _feed(digest, value) -> None:
             ]
         else:
             items = sorted(vars(value).items())
+        if isinstance(value, Policy):
+            items.append(("params", value.params))  # `at` moves them away from the fields
         for name, item in items:
             digest.update(name.encode())
+            _feed(digest, item)
+    elif isinstance(value, (list, tuple, Mapping)):
+        # Not by repr, which abbreviates long arrays inside.
+        items = sorted(value.items()) if isinstance(value, Mapping) else enumerate(value)
+        digest.update(type(value).__name__.encode())
+        for name, item in items:
+            digest.update(repr(name).encode())
             _feed(digest, item)
     elif hasattr(value, "fingerprint"):
         digest.update(value.fingerprint().encode())

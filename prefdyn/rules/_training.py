@@ -77,18 +77,15 @@ class Training:
             )
         set_(self, "pairs", checked_pairs(self.pairs, self.policy))
         R = len(self.pairs)
-        weights = np.full(R, 1 / R) if self.weights is None else np.array(self.weights, dtype=float)
+        weights = np.full(R, 1 / R) if self.weights is None else _floats(self.weights, "weights")
         if weights.shape != (R,) or not np.all(np.isfinite(weights)):
             raise InputError(f"weights is {weights}: give one finite number for each of {R} pairs.")
         set_(self, "weights", weights)
         set_(self, "_made", {})
         set_(self, "reference", _reference(self.reference, self.policy))
         set_(self, "extra", _extra(self.extra, R))
-        if self.one_at_a_time and self.reference.ndim > 2:
-            raise InputError(
-                f"reference is a batch {self.reference.shape[:-2]}, but objective "
-                f"{self.objective.id!r} runs one member at a time: give one reference."
-            )
+        if self.one_at_a_time:
+            self._refuse_batch()
         if self.wants_mismatched:
             set_(self, "mismatched", self._mismatched())
 
@@ -140,7 +137,7 @@ class Training:
                 if self.objective.token_level:
                     values[f"ref_{side}_tokens"] = reference
                     values[f"{side}_mask"] = self.policy.mask[responses]
-            values |= self.extra
+            values |= self.extra if pairs is self.pairs else {}
             arrays = {name: np.asarray(value, dtype=float) for name, value in values.items()}
             if not key[0]:
                 import torch
@@ -192,8 +189,14 @@ class Training:
     @property
     def batch_shape(self) -> tuple[int, ...]:
         """Common shape of policy, reference and the objective's hyper-parameters."""
-        shapes = [np.shape(value) for value in self.objective.numbers().values()]
-        return np.broadcast_shapes(self.policy.batch_shape, self.reference.shape[:-2], *shapes)
+        return np.broadcast_shapes(*self.batch_shapes.values())
+
+    @property
+    def batch_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The same by name."""
+        own = {"policy": self.policy.batch_shape, "reference": self.reference.shape[:-2]}
+        numbers = self.objective.numbers().items()
+        return own | {f"objective.{name}": np.shape(value) for name, value in numbers}
 
     @property
     def one_at_a_time(self) -> bool:
@@ -213,21 +216,48 @@ class Training:
         size = np.sqrt(max(square, 0.0))
         return np.array([across / size if size else 0.0]), np.array([size])
 
+    def _refuse_batch(self) -> None:
+        """A member at a time meets all values of a parameter, and would mix them."""
+        batched = {
+            "reference": self.reference.shape[:-2],
+            "policy's step multipliers": np.shape(self.policy.multipliers)[:-1],
+        } | {name: np.shape(value) for name, value in self.objective.numbers().items()}
+        for what, shape in batched.items():
+            if shape:
+                raise InputError(
+                    f"{what} is a batch {shape}, but objective {self.objective.id!r} runs one "
+                    "member at a time: give one value to each rule."
+                )
+
     def _mismatched(self) -> np.ndarray:
         if self.mismatched is not None:
             return checked_pairs(self.mismatched, self.policy, across=True)
-        per_prompt = np.bincount(self.policy.prompts)
-        if len(per_prompt) < 2 or len(set(per_prompt)) > 1:
+        _, first, size = np.unique(self.policy.prompts, return_index=True, return_counts=True)
+        found = (self.pairs + size[0]) % self.policy.K
+        # Prompt by prompt, equally many, and the same answers: else the shift is no mismatch.
+        blocks = np.array_equal(first, size[0] * np.arange(len(size))) and np.ptp(size) == 0
+        blocks = blocks and np.all(np.diff(self.policy.prompts) >= 0) and len(size) > 1
+        tokens = self.policy.responses
+        same = tokens is None or all(
+            tuple(tokens[i]) == tuple(tokens[j])
+            for i, j in zip(self.pairs.flat, found.flat, strict=True)
+        )
+        if not (blocks and same):
             raise InputError(
                 f"objective {self.objective.id!r} takes its statistics from answers to other "
                 "prompts, which are not known here: give mismatched=, or the number itself (z0=)."
             )
-        return (self.pairs + per_prompt[0]) % self.policy.K
+        return found
 
 
 def checked_pairs(pairs: Any, policy: Policy, across: bool = False) -> np.ndarray:
     """Pairs (R, 2) as whole numbers of responses that exist and answer one prompt."""
-    found = np.asarray(pairs)
+    try:
+        found = np.asarray(pairs)
+    except ValueError:
+        raise InputError(
+            "pairs has rows of different lengths: give (chosen, rejected) for every pair."
+        ) from None
     if found.ndim == 1 and found.size == 2:
         found = found[None]
     if found.ndim != 2 or found.shape[1] != 2 or not len(found) or found.dtype.kind not in "iu":
@@ -247,6 +277,22 @@ def checked_pairs(pairs: Any, policy: Policy, across: bool = False) -> np.ndarra
                 f"{policy.prompts[rejected]}: both responses of a pair answer one prompt."
             )
     return found.astype(int)
+
+
+def check_start(log_probs: np.ndarray, policy: Policy) -> None:
+    """Refuse a start that no policy of this kind has: shape, NaN, or a sum off 1 by over 1e-6."""
+    if log_probs.ndim == 0 or log_probs.shape[-1] != policy.K:
+        raise InputError(
+            f"log_start has shape {log_probs.shape}: give {policy.K} log-probabilities in the last "
+            "axis."
+        )
+    if not np.all(np.isfinite(log_probs)):
+        raise InputError("log_start has an entry that is not finite: give finite numbers.")
+    for p in np.unique(policy.prompts) if policy.complete else ():
+        total = np.exp(log_probs[..., policy.prompts == p]).sum(-1)
+        if np.any(np.abs(total - 1) > 1e-6):
+            worst = float(total.flat[np.abs(total - 1).argmax()])
+            raise InputError(f"start sums to {worst:g} over prompt {p}, not 1: normalise it.")
 
 
 def flatten(stats: Stats | None) -> np.ndarray:
@@ -281,7 +327,7 @@ def _reference(reference: Any, policy: Policy) -> np.ndarray:
         reference = policy
     if isinstance(reference, Policy):
         reference = reference.token_log_probs()
-    tokens = np.array(reference, dtype=float)
+    tokens = _floats(reference, "reference")
     one_token = policy.mask.shape[1] == 1
     if one_token and tokens.shape[-1:] == (policy.K,) and tokens.shape[-2:] != policy.mask.shape:
         tokens = tokens[..., None]
@@ -301,18 +347,29 @@ def _reference(reference: Any, policy: Policy) -> np.ndarray:
 
 def _extra(extra: Mapping[str, ArrayLike], R: int) -> dict[str, np.ndarray]:
     """Further fields of the pairs, each one entry per pair."""
+    if not isinstance(extra, Mapping):
+        raise InputError(f"extra is a {type(extra).__name__}: give a dict of arrays, or leave it.")
     known = sorted(field.name for field in fields(Pair) if field.name not in ("chosen", "rejected"))
     found = {}
     for name, value in extra.items():
         if name not in known:
             raise InputError(f"extra has {name!r}: a pair has {', '.join(known)} beside its two.")
-        found[name] = np.array(value, dtype=float)
+        found[name] = _floats(value, f"extra[{name!r}]")
         if found[name].ndim and len(found[name]) != R:
             raise InputError(
                 f"extra[{name!r}] has shape {found[name].shape}: give one entry for each of {R} "
                 "pairs."
             )
     return found
+
+
+def _floats(values: Any, what: str) -> np.ndarray:
+    if hasattr(values, "detach"):
+        values = values.detach()
+    try:
+        return np.array(values, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(f"{what} is not an array of numbers: give one.") from None
 
 
 def _gradient(total, leaf, create_graph: bool):

@@ -14,7 +14,7 @@ from prefdyn._inputs import positive
 from prefdyn.policies import Policy
 from prefdyn.rules._optimisers import Optimiser
 from prefdyn.rules._rule import Jacobian, Rule
-from prefdyn.rules._training import Training, flatten, unflatten
+from prefdyn.rules._training import Training, check_start, flatten, unflatten
 
 Array = Any
 
@@ -52,6 +52,16 @@ class PairTraining(Rule):
         )
         self.objective, self.pairs = self._training.objective, self._training.pairs
 
+    def _check_batch(self, **own: tuple[int, ...]) -> None:
+        shapes = self._training.batch_shapes | own
+        try:
+            np.broadcast_shapes(*shapes.values())
+        except ValueError:
+            known = ", ".join(f"{name} {shape}" for name, shape in shapes.items() if shape)
+            raise InputError(
+                f"the batches do not broadcast ({known}): give equal shapes, or further axes."
+            ) from None
+
     @property
     def K(self) -> int:
         """Number of responses, over all prompts."""
@@ -74,17 +84,25 @@ class PairTraining(Rule):
 
     def log_start(self, policy: Array) -> Array:
         """Log-probabilities of a start that sums to 1 over each prompt."""
-        policy = np.asarray(policy, dtype=float)
-        if policy.ndim == 0 or policy.shape[-1] != self.K or not np.all(policy > 0):
+        try:
+            policy = np.asarray(policy, dtype=float)
+        except (TypeError, ValueError):
+            raise InputError(f"start is no array of {self.K} probabilities: give one.") from None
+        inside = np.all((policy > 0) & (policy <= 1 + 1e-9))
+        if policy.ndim == 0 or policy.shape[-1] != self.K or not inside:
             raise InputError(
-                f"start has shape {policy.shape}: give {self.K} probabilities above 0 in the last "
-                "axis."
+                f"start has shape {policy.shape} and entries from {policy.min(initial=1):g} to "
+                f"{policy.max(initial=0):g}: give {self.K} probabilities above 0, at most 1, in "
+                "the last axis."
             )
         return np.log(policy)
 
     def init_log(self, log_policy: Array) -> Array:
         """State that starts from log-probabilities (..., K)."""
-        return self._state(self.policy.params_of(log_policy))
+        log_policy = np.asarray(log_policy, dtype=float)
+        params = self.policy.params_of(log_policy)
+        check_start(log_policy, self.policy)
+        return self._state(params)
 
     def log_policy(self, state: Array) -> Array:
         """Log-probabilities (..., K) of all responses."""
@@ -197,6 +215,7 @@ class GradientStep(PairTraining):
                 f"optimiser is a {type(self.optimiser).__name__}: give Adam(), RMSprop() or None."
             )
         self._set_training(self.weights, self.reference, self.mismatched, self.extra)
+        self._check_batch(rate=np.shape(self.rate))
 
     @property
     def memory(self) -> int:
@@ -294,8 +313,14 @@ class GradientFlow(PairTraining):
     extra: Mapping[str, ArrayLike] = field(default_factory=dict, kw_only=True)
 
     def __post_init__(self):
-        self.duration = float(positive(self.duration, "duration"))
+        duration = positive(self.duration, "duration")
+        if duration.ndim:
+            raise InputError(
+                f"duration has shape {duration.shape}: a batch is solved for one time, give one."
+            )
+        self.duration = float(duration)
         self._set_training(self.weights, self.reference, None, self.extra)
+        self._check_batch()
         if self.training.initial_stats is not None:
             raise InputError(
                 f"objective {self.objective.id!r} keeps statistics from batch to batch, which a "

@@ -1,5 +1,7 @@
 """Every policy holds its contract; closed forms against explicit gradients."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,6 +20,7 @@ from prefdyn.policies import (
 from prefdyn.testing import check_policy, seeds
 
 RESPONSES = [(0, 1), (0, 2, 3), (1,), (2, 1, 1)]
+NUMBER: Any = 3
 CONTEXTS = UnconstrainedFeatures.contexts(RESPONSES)
 
 
@@ -100,6 +103,36 @@ def test_a_gram_matrix_that_follows_the_state():
     policy = KernelPolicy(table.log_probs(), lambda log_probs: table.gram(log_probs))
     other = log_softmax(np.array([[1.0, 0.0, -1.0], [0.0, 0.0, 2.0]]))
     np.testing.assert_allclose(policy.gram(other), table.gram(other), atol=1e-15)
+
+
+def test_a_gram_function_sees_one_member_at_a_time():
+    """With as many members as responses a matrix product would mix them unnoticed."""
+    other = log_softmax(np.array([[1.0, 0.0], [0.0, 2.0]]))
+    policy = KernelPolicy(other[0], lambda log_probs: np.diag(np.exp(log_probs)))
+    np.testing.assert_array_equal(policy.gram(other), [np.diag(p) for p in np.exp(other)])
+
+
+def test_padding_of_a_measured_kernel_is_ignored():
+    rng = np.random.default_rng(3)
+    policy = unconstrained(rng)
+    tokens, gradients = policy.token_log_probs(), policy.token_gradients()
+    junk = gradients + (1 - policy.mask[..., None]) * rng.normal(size=gradients.shape)
+    gram = np.einsum("itp,jsp->itjs", junk, junk)
+    everywhere = np.broadcast_to(rng.normal(size=(policy.K, 1)), policy.mask.shape)
+    for found in (
+        KernelPolicy(tokens, gram, mask=policy.mask),
+        KernelPolicy.from_gradients(tokens, junk, mask=policy.mask),
+    ):
+        np.testing.assert_allclose(found.gram(), policy.gram(), atol=1e-10)
+        rates = found.rates(None, everywhere)
+        expected = np.einsum("itjs,js->it", policy.token_gram(), everywhere * policy.mask)
+        np.testing.assert_allclose(rates, expected, atol=1e-10)
+
+
+def test_a_linearised_policy_has_no_start_from_probabilities():
+    policy = KernelPolicy.from_gradients([-1.0, -1.0], np.eye(2))
+    with pytest.raises(InputError, match=r"policy\.at"):
+        policy.params_of(np.array([-1.0, -2.0]))
 
 
 def test_excess_probability_of_candidates():
@@ -187,6 +220,18 @@ def test_at_moves_the_start_and_nothing_else(which, seed):
         (lambda: Tabular([0.0, 0.0]).hidden_states(0), "no hidden states"),
         (lambda: LogLinear(np.ones((3, 2))).params_of(np.zeros(3)), "policy.at"),
         (lambda: Autoregressive(2, 2).index((0, 0, 0)), "no response"),
+        (lambda: Autoregressive(2, 2).index(NUMBER), "3 is no response"),
+        (lambda: unconstrained(np.random.default_rng(0)).hidden_states(4), "0 to 3"),
+        (lambda: unconstrained(np.random.default_rng(0), kappa_W="a"), "kappa_W is a"),
+        (lambda: unconstrained(np.random.default_rng(0), kappa_W=[1, 2], kappa_h=[1] * 3), "batch"),
+        (lambda: UnconstrainedFeatures(np.ones((3, 2)), np.ones(2), [(0.5,)]), "token sequences"),
+        (lambda: UnconstrainedFeatures(np.ones((3, 2)), np.ones(2), [(0,)], [-1]), "at least 0"),
+        (lambda: KernelPolicy([-1.0, -2.0], [[1.0], [1.0, 2.0]]), "gram is not an array"),
+        (lambda: KernelPolicy([-1.0, -2.0], np.eye(2), mask=[[2], [1]]), "mask"),
+        (lambda: KernelPolicy([-1.0, -2.0], np.eye(2), mask="ab"), "mask"),
+        (lambda: KernelPolicy([-1.0, -2.0], np.eye(2), prompts=["a", "b"]), "prompts"),
+        (lambda: Differentiable(lambda theta: np.zeros(2), [0.0]), "cannot differentiate"),
+        (lambda: Differentiable(NUMBER, [0.0]), "function is a int"),
     ],
 )
 def test_bad_input_is_one_sentence(make, words):

@@ -287,6 +287,44 @@ def test_ktos_baseline_is_that_of_the_mismatched_answers():
     assert state[-1] == pytest.approx(expected, abs=1e-15)
 
 
+def test_answers_under_the_next_prompt_are_mismatched_only_if_they_are_the_same():
+    W, h = np.eye(4), np.ones((2, 4))
+    same = UnconstrainedFeatures(W, h, [(0,), (1,), (0,), (1,)], [0, 0, 1, 1])
+    found = GradientStep("kto", same, [(0, 1), (3, 2)], 1.0).training.mismatched
+    np.testing.assert_array_equal(found, [(2, 3), (1, 0)])
+    for responses, prompts in (
+        ([(0,), (1,), (2,), (3,)], [0, 0, 1, 1]),
+        ([(0,), (0,), (1,), (1,)], [0, 1, 0, 1]),
+    ):
+        start = UnconstrainedFeatures(W, h, responses, prompts)
+        pair = [(0, 1)] if prompts[1] == 0 else [(0, 2)]
+        with pytest.raises(InputError, match="mismatched="):
+            GradientStep("kto", start, pair, 1.0)
+
+
+def test_fields_of_the_pairs_do_not_enter_the_mismatched_ones():
+    start = Tabular([[0.2, 0.0, 0.1], [0.0, 0.4, 0.3]])
+    extra = {"ref_chosen": [-1.0]}
+    mismatched = [(3, 4), (0, 1)]
+    rule = GradientStep("kto", start, [(0, 1)], 1.0, mismatched=mismatched, extra=extra)
+    assert rule.step(rule.own_start, 0, None)[-1] == 0.0  # at its own reference
+
+
+@pytest.mark.parametrize("id", ["aot", "bco", "kto"])
+def test_objectives_that_mix_pairs_refuse_a_batch_of_values(id):
+    start = Tabular([[0.2, 0.0, 0.1], [0.0, 0.4, 0.3]])
+    rule = GradientStep(id, start, [(0, 1), (3, 5)], 0.1)
+    with pytest.raises(InputError, match="beta is a batch"):
+        set_parameter(rule, "objective.beta", np.array([0.1, 0.2]))
+    with pytest.raises(InputError, match="step multipliers is a batch"):
+        GradientStep(
+            objectives.get(id),
+            UnconstrainedFeatures(np.eye(3), np.ones((2, 3)), kappa_W=[0.1, 0.2]),
+            [(0, 1), (3, 5)],
+            0.1,
+        )
+
+
 def test_the_barrier_keeps_its_inequality():
     """<step, -grad F> >= rho |grad F|^2 in the policy's own metric (claim SPO-6)."""
     rng = np.random.default_rng(4)
@@ -348,6 +386,13 @@ def test_equal_content_has_equal_fingerprints():
     assert rules[0].fingerprint() == rules[1].fingerprint() != rules[2].fingerprint()
     other = GradientStep("dpo", Tabular([0.0, 2.0]), [(0, 1)], 0.1)
     assert other.fingerprint() != rules[0].fingerprint()
+    moved = GradientStep("dpo", Tabular([0.0, 1.0]).at([0.0, 2.0]), [(0, 1)], 0.1)
+    assert moved.fingerprint() != rules[0].fingerprint()
+    rates = [
+        {"chosen_win_rate": np.array([0.7 + e]), "rejected_win_rate": [0.3]} for e in (0, 1e-10)
+    ]
+    sppo = [GradientStep("sppo", TABLE, [(0, 1)], 0.1, extra=extra) for extra in rates]
+    assert sppo[0].fingerprint() != sppo[1].fingerprint()
 
 
 def test_a_named_start_replaces_the_parameters():
@@ -358,6 +403,8 @@ def test_a_named_start_replaces_the_parameters():
 
 TABLE = Tabular([0.0, 0.0, 0.0])
 WRONG: Any = "wrong"
+WRONG_LIST: Any = [1.0, 2.0]
+WRONG_ROWS: Any = [(0, 1), (2,)]
 
 
 @pytest.mark.parametrize(
@@ -395,6 +442,29 @@ WRONG: Any = "wrong"
         (lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, optimiser=WRONG), "optimiser is a str"),
         (lambda: GradientFlow("bco", TABLE, [(0, 1)]), "a flow has none|which a flow"),
         (lambda: GradientFlow("dpo", TABLE, [(0, 1)], duration=0), "duration"),
+        (lambda: GradientFlow("dpo", TABLE, [(0, 1)], duration=WRONG_LIST), "for one time"),
+        (lambda: GradientStep("dpo", TABLE, WRONG_ROWS, 0.1), "different lengths"),
+        (lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, weights=WRONG), "weights is not"),
+        (lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, reference=WRONG), "reference is not"),
+        (lambda: GradientStep("dpo", TABLE, [(0, 1)], 0.1, extra=WRONG_LIST), "extra is a list"),
+        (
+            lambda: GradientStep(
+                objectives.get("dpo", beta=np.array([0.1, 0.2])), TABLE, [(0, 1)], [0.1, 0.2, 0.3]
+            ),
+            r"do not broadcast \(objective.beta \(2,\), rate \(3,\)\)",
+        ),
+        (lambda: orbit(GradientStep("dpo", TABLE, [(0, 1)], 0.1), [0.2, 0.3, 0.4]), "sums to 0.9"),
+        (lambda: orbit(GradientStep("dpo", TABLE, [(0, 1)], 0.1), [2.0, 3.0, 4.0]), "at most 1"),
+        (lambda: orbit(GradientStep("dpo", TABLE, [(0, 1)], 0.1), WRONG), "start is no array"),
+        (
+            lambda: orbit(GradientStep("dpo", TABLE, [(0, 1)], 0.1), log_start=[-1.0]),
+            "log_start has shape",
+        ),
+        (
+            lambda: orbit(GradientStep("dpo", TABLE, [(0, 1)], 0.1), log_start=[np.nan] * 3),
+            "not finite",
+        ),
+        (lambda: Adam(beta1=WRONG), "beta1 is wrong"),
         (lambda: Adam(beta1=1.0), "beta1 is 1"),
         (lambda: RMSprop(eps=0), "eps is 0"),
         (
