@@ -182,20 +182,26 @@ class Policy(ABC):
         InputError
             For a wrong number of parameters, or one that is not finite.
         """
-        params = np.array(params, dtype=float)
-        if params.ndim == 0 or params.shape[-1] != self.params.shape[-1]:
-            raise InputError(
-                f"params has shape {params.shape}: {type(self).__name__} has "
-                f"{self.params.shape[-1]} parameters, in the last axis."
-            )
-        finite(params, "params")
+        params = finite(np.array(self.start(params), dtype=float), "params")
         clone = copy.copy(self)
         object.__setattr__(clone, "params", _read_only(params))
         return clone
 
     def start(self, params: Array | None) -> Array:
-        """The parameters given, or those of the start."""
-        return self.params if params is None else params
+        """The parameters given, checked, or those of the start."""
+        if params is None:
+            return self.params
+        if not hasattr(params, "detach"):
+            try:
+                params = np.asarray(params, dtype=float)
+            except (TypeError, ValueError):
+                raise InputError("params is not an array of numbers: give (..., P).") from None
+        if params.shape[-1:] != self.params.shape[-1:]:
+            raise InputError(
+                f"params has shape {tuple(params.shape)}: {type(self).__name__} has "
+                f"{self.params.shape[-1]} parameters, in the last axis."
+            )
+        return params
 
     @property
     def _scaled(self) -> bool:

@@ -347,9 +347,6 @@ class GradientFlow(PairTraining):
         Differences of two solutions would carry the solver's tolerance, magnified.
         """
         state = np.asarray(state, dtype=float)
-        if state.ndim > 1:
-            members = [self.jacobian(member) for member in state]
-            return Jacobian(np.stack([member.matrix for member in members]), members[0].by)
         unit = GradientStep(
             self.objective,
             self.policy,
@@ -359,15 +356,16 @@ class GradientFlow(PairTraining):
             self.training.reference,
             extra=self.extra,
         )
-        identity, n = np.eye(len(state)), len(state)
+        identity = np.eye(state.shape[-1])
 
-        def velocity(flat):
-            x, tangent = flat[:n], flat[n:].reshape(n, n)
+        def velocity(joint):
+            x, tangent = joint[..., 0], joint[..., 1:]
             slope = unit.jacobian(x).matrix - identity
-            return np.concatenate([unit.step(x, 0, None) - x, (slope @ tangent).reshape(-1)])
+            return np.concatenate([(unit.step(x, 0, None) - x)[..., None], slope @ tangent], -1)
 
-        solved = self._solved(velocity, np.concatenate([state, identity.reshape(-1)]))
-        return Jacobian(solved[n:].reshape(n, n), unit.jacobian(state).by)
+        tangent = np.broadcast_to(identity, (*state.shape, len(identity)))
+        solved = self._solved(velocity, np.concatenate([state[..., None], tangent], -1))
+        return Jacobian(solved[..., 1:], unit.jacobian(state).by)
 
     def _solved(self, velocity, start: np.ndarray) -> np.ndarray:
         from scipy.integrate import LSODA

@@ -217,6 +217,8 @@ def test_at_moves_the_start_and_nothing_else(which, seed):
         ),
         (lambda: Differentiable(lambda theta: theta.sum(), [0.0]), "log-probabilities"),
         (lambda: Tabular([0.0, 0.0]).at([1.0]), "2 parameters"),
+        (lambda: Tabular([0.0, 0.0]).log_probs([1.0]), "2 parameters"),
+        (lambda: Tabular([0.0, 0.0]).at("a"), "params is not an array"),
         (lambda: Tabular([0.0, 0.0]).hidden_states(0), "no hidden states"),
         (lambda: LogLinear(np.ones((3, 2))).params_of(np.zeros(3)), "policy.at"),
         (lambda: Autoregressive(2, 2).index((0, 0, 0)), "no response"),

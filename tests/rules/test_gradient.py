@@ -381,6 +381,15 @@ def test_a_batch_of_starts_has_a_batch_of_references():
         GradientStep("bco", single.at(starts), PAIRS, 0.1)
 
 
+def test_the_flow_of_a_batch_has_the_derivatives_of_its_members():
+    kappas = [0.1, 1.0]
+    flow = GradientFlow("dpo", policy(np.random.default_rng(0), kappa_W=kappas), PAIRS, 0.3)
+    found = flow.jacobian(flow.own_start).matrix
+    for i, kappa in enumerate(kappas):
+        one = GradientFlow("dpo", policy(np.random.default_rng(0), kappa_W=kappa), PAIRS, 0.3)
+        np.testing.assert_allclose(found[i], one.jacobian(one.own_start).matrix, atol=1e-8)
+
+
 def test_equal_content_has_equal_fingerprints():
     rules = [GradientStep("dpo", Tabular([0.0, 1.0]), [(0, 1)], r) for r in (0.1, 0.1, 0.2)]
     assert rules[0].fingerprint() == rules[1].fingerprint() != rules[2].fingerprint()
