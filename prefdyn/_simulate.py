@@ -123,7 +123,7 @@ def orbit(
     now = saved[0]
     reason, settled = f"ran all {rounds} rounds; the last round still moved the policy", False
     for t in _track(range(rounds), state.size * rounds, progress):
-        state = rule.step(state, t, rng)
+        last, state = state, rule.step(state, t, rng)
         before, now = now, rule.log_policy(state)
         if not np.all(np.isfinite(now)):
             reason = f"stopped in round {t + 1}: a log-probability is not finite; check the rule"
@@ -132,6 +132,8 @@ def orbit(
             saved.append(now)
             numbers.append(t + 1)
         settled = tolerance > 0 and not rule.stochastic and _settled(before, now, tolerance)
+        if state.shape != now.shape:  # what else the rule remembers must have come to rest too
+            settled = settled and _settled(last, state, tolerance)
         if settled:
             reason = (
                 f"settled after {t + 1} rounds: the last one moved no log-probability by more than "

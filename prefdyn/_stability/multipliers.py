@@ -9,7 +9,8 @@ from prefdyn._stability.fixed_points import FixedPoint, fixed_point, tangent
 from prefdyn.rules._rule import Rule
 
 REAL = 1e-9
-"""Angle in radians below which a multiplier counts as real, and modulus below which as 0."""
+"""Angle in radians below which a multiplier counts as real, modulus below which as 0, and
+distance from 1 below which as 1."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Stability:
         Modulus of the first, (...,).
     kind
         ``"stable"``, or how stability is lost: ``"neimark_sacker"`` (complex pair), ``"flip"``
-        (real, negative), ``"fold"`` (real, positive); an array of words for a batch.
+        (real, negative), ``"fold"`` (real, positive); ``"marginal"`` where the first multiplier is
+        1, as along a line of fixed points; an array of words for a batch.
     period
         Rounds per turn of the leading multiplier, ``2 pi / |angle|``; infinite where it is real
         and positive.  At the boundary this is the period of the cycle that is born (MRS-7).
@@ -66,8 +68,8 @@ def stability(rule: Rule, point: FixedPoint | Any = None) -> Stability:
     radius = np.abs(leading)
     angle = np.where(radius < REAL, 0.0, np.abs(np.angle(leading)))  # rounding of 0 turns nothing
     kind = np.select(
-        [radius < 1, angle < REAL, angle > np.pi - REAL],
-        ["stable", "fold", "flip"],
+        [np.abs(leading - 1) <= REAL, radius < 1, angle < REAL, angle > np.pi - REAL],
+        ["marginal", "stable", "fold", "flip"],
         "neimark_sacker",
     )
     with np.errstate(divide="ignore"):

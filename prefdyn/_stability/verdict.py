@@ -81,12 +81,18 @@ def verdict(rule: Rule, far_starts: int = 64, seed: int = 0) -> Verdict:
     Raises
     ------
     NoOptimum
-        If there is no fixed point to be stable (alpha = 1).
+        If there is no fixed point to be stable (alpha = 1), or a whole line of them, on which every
+        start ends elsewhere (more parameters than the pairs pin down).
     """
     rule = rule.skeleton
     if rule.batch_shape:
         raise InputError("a verdict is about one recipe on one game: pass a rule without batch.")
     linear = stability(rule)
+    if linear.kind == "marginal":
+        raise NoOptimum(
+            "no verdict: a multiplier at the fixed point is 1, as on a line of fixed points, where "
+            "every start ends elsewhere; look at stability(rule).multipliers and at orbits."
+        )
     known = certificates(rule, linear)
     if linear.spectral_radius >= 1:
         return Verdict("unstable", linear, known, None)

@@ -37,6 +37,8 @@ class Policy(ABC):
         to 1.
     multipliers : float or numpy.ndarray
         Factors (..., P) on the step of each parameter.
+    has_coordinates : bool
+        Whether the parameters are a model's own, coordinate by coordinate, as Adam needs them.
     backends : tuple of str
         Kinds of arrays that it takes; with "torch" a Jacobian is by automatic differentiation.
     """
@@ -47,6 +49,7 @@ class Policy(ABC):
     responses: Any = None
     complete: bool = True
     multipliers: Any = 1.0
+    has_coordinates: bool = True
     backends: tuple[str, ...] = ("numpy", "torch")
 
     @abstractmethod

@@ -49,6 +49,7 @@ class KernelPolicy(Policy):
     lengths: Any = field(default=None, kw_only=True)
     prompts: Any = field(default=None, kw_only=True)
     complete = False
+    has_coordinates = False
 
     def __post_init__(self):
         tokens = numbers(self.log_probs0, "log_probs", "log-probabilities (K,) or (K, T)", 1, 2)
@@ -112,8 +113,17 @@ class KernelPolicy(Policy):
         scaled = _precondition(rows, preconditioner)
         own = (shape[0], rows.shape[0] // shape[0])
         gram = (rows @ scaled.T).reshape(own + own) if len(shape) == 2 else rows @ scaled.T
+        full = np.ndim(preconditioner) == 2
         return LinearisedPolicy(
-            log_probs, gram, mask=mask, lengths=lengths, prompts=prompts, rows=rows, scaled=scaled
+            log_probs,
+            gram,
+            mask=mask,
+            lengths=lengths,
+            prompts=prompts,
+            rows=rows,
+            scaled=scaled,
+            multipliers=1.0 if full or preconditioner is None else np.asarray(preconditioner),
+            has_coordinates=not full,
         )
 
     @property
@@ -238,6 +248,8 @@ class LinearisedPolicy(KernelPolicy):
 
     rows: Any = field(kw_only=True)
     scaled: Any = field(kw_only=True)
+    multipliers: Any = field(default=1.0, kw_only=True)
+    has_coordinates: bool = field(default=True, kw_only=True)
 
     def __post_init__(self):
         super().__post_init__()

@@ -215,6 +215,12 @@ class GradientStep(PairTraining):
                 f"optimiser is a {type(self.optimiser).__name__}: give Adam(), RMSprop() or None."
             )
         self._set_training(self.weights, self.reference, self.mismatched, self.extra)
+        if self.optimiser is not None and not self.policy.has_coordinates:
+            raise InputError(
+                f"{type(self.optimiser).__name__} treats each parameter by itself, which a Gram "
+                "matrix does not know: use KernelPolicy.from_gradients without a full "
+                "preconditioner, or no optimiser."
+            )
         self._check_batch(rate=np.shape(self.rate))
 
     @property
@@ -250,13 +256,23 @@ class GradientStep(PairTraining):
             pushes = self.training.pushes(params)
         move = self.policy.direction(params, pushes)
         if self.optimiser is not None:
-            kept = memory.reshape(*memory.shape[:-1], -1, self.size)
-            move, kept = self.optimiser.move(move, kept, t)
-            memory = kept.reshape(memory.shape)
+            move, memory = self._optimised(move, memory, t)
         if not isinstance(state, np.ndarray):
             return params + state.new_tensor(self.rate)[..., None] * move
         params = params + np.asarray(self.rate)[..., None] * move
         return np.concatenate([params, memory, values], axis=-1)
+
+    def _optimised(self, move: Array, memory: Array, t: int) -> tuple[Array, Array]:
+        """The optimiser's move of the plain gradient, times the multipliers, and its memory.
+
+        Multipliers are learning rates of their own: before the optimiser it would cancel them.
+        """
+        assert self.optimiser is not None
+        scale = np.broadcast_to(self.policy.multipliers, move.shape)
+        gradient = np.divide(move, scale, out=np.zeros(move.shape), where=scale > 0)
+        kept = memory.reshape(*memory.shape[:-1], -1, self.size)
+        move, kept = self.optimiser.move(gradient, kept, t)
+        return move * scale, kept.reshape(memory.shape)
 
     def jacobian(self, state: Array) -> Jacobian:
         """Derivative of one step.

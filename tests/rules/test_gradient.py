@@ -17,6 +17,7 @@ from prefdyn import (
     objectives,
     orbit,
     stability,
+    verdict,
 )
 from prefdyn.policies import (
     Autoregressive,
@@ -257,6 +258,40 @@ def test_adam_runs_in_function_space():
     assert np.abs(real - predicted).max() < 0.02 * moved
 
 
+def test_step_multipliers_are_learning_rates_under_adam_too():
+    rng = np.random.default_rng(6)
+    W, h = rng.normal(size=(4, 3)), rng.normal(size=3)
+    start = UnconstrainedFeatures(W, h, kappa_W=0.1, kappa_h=2.0)
+    run = orbit(GradientStep("dpo", start, [(0, 1)], 0.01, optimiser=Adam()), rounds=5, tolerance=0)
+
+    groups = [torch.tensor(x, requires_grad=True) for x in (W, h)]
+    rates = [{"params": groups[0], "lr": 0.001}, {"params": groups[1], "lr": 0.02}]
+    theirs, reference = torch.optim.Adam(rates), torch.tensor(start.log_probs())
+    for _ in range(5):
+        theirs.zero_grad()
+        ratio = torch.log_softmax(groups[0] @ groups[1], 0) - reference
+        (-torch.nn.functional.logsigmoid(0.1 * (ratio[0] - ratio[1]))).backward()
+        theirs.step()
+    expected = log_softmax((groups[0] @ groups[1]).detach().numpy())
+    np.testing.assert_allclose(run.log_policies[-1], expected, atol=1e-10)
+
+    diagonal = KernelPolicy.from_gradients(
+        start.log_probs(), start.gradients(), preconditioner=start.multipliers
+    )
+    first = [GradientStep("dpo", p, [(0, 1)], 1e-6, optimiser=Adam()) for p in (start, diagonal)]
+    moves = [rule.params(rule.step(rule.own_start, 0, None)) for rule in first]
+    np.testing.assert_allclose(moves[0] - start.params, moves[1], atol=1e-15)
+
+
+def test_more_parameters_than_the_pairs_pin_down_get_no_verdict():
+    rule = GradientStep(
+        "ipo", LogLinear(np.random.default_rng(0).normal(size=(3, 2))), [(0, 1)], 0.1
+    )
+    assert stability(rule).kind == "marginal"
+    with pytest.raises(NoOptimum, match="line of fixed points"):
+        verdict(rule)
+
+
 @pytest.mark.parametrize("id", ["kto", "bco", "spo"])
 def test_statistics_travel_in_the_state(id):
     """A batch runs as its members do, and a run cut in two is the run in one piece."""
@@ -481,6 +516,12 @@ WRONG_ROWS: Any = [(0, 1), (2,)]
                 GradientStep("dpo", LogLinear(np.eye(3)), [(0, 1)], 0.1), start=[0.5] * 3
             ),
             "policy.at",
+        ),
+        (
+            lambda: GradientStep(
+                "dpo", KernelPolicy([-1.0, -2.0], np.eye(2)), [(0, 1)], 0.1, optimiser=Adam()
+            ),
+            "from_gradients",
         ),
         (
             lambda: stability(GradientStep("ipo", TABLE, [(0, 1)], 0.1, optimiser=Adam())),
