@@ -113,7 +113,7 @@ class KernelPolicy(Policy):
         scaled = _precondition(rows, preconditioner)
         own = (shape[0], rows.shape[0] // shape[0])
         gram = (rows @ scaled.T).reshape(own + own) if len(shape) == 2 else rows @ scaled.T
-        full = np.ndim(preconditioner) == 2
+        full = preconditioner is not None and np.ndim(preconditioner) == 2
         return LinearisedPolicy(
             log_probs,
             gram,

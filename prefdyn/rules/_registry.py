@@ -7,7 +7,8 @@ from prefdyn.objectives._objective import nearest
 from prefdyn.rules._rule import Rule
 from prefdyn.rules.accelerated_po import AcceleratedPO
 from prefdyn.rules.finite_sample import FiniteSample
-from prefdyn.rules.gradient import GradientFlow, GradientStep
+from prefdyn.rules.gradient_flow import GradientFlow
+from prefdyn.rules.gradient_step import GradientStep
 from prefdyn.rules.inexact import Inexact
 from prefdyn.rules.momentum import Momentum
 from prefdyn.rules.mrs import MRS

@@ -10,7 +10,7 @@ from prefdyn._errors import InputError
 from prefdyn._inputs import share
 from prefdyn.rules._rule import Jacobian, LogitRule, like
 from prefdyn.rules._wrapper import Wrapper
-from prefdyn.rules.gradient import GradientStep
+from prefdyn.rules.gradient_step import GradientStep
 
 Array = Any
 

@@ -10,9 +10,9 @@ from prefdyn._errors import InputError
 from prefdyn._inputs import count, share
 from prefdyn.policies.softmax import log_softmax
 from prefdyn.rules._mixed_reference_sampling import MixedReferenceSampling
+from prefdyn.rules._pair_training import PairTraining
 from prefdyn.rules._rule import Rule
 from prefdyn.rules._wrapper import Wrapper
-from prefdyn.rules.gradient import PairTraining
 
 Array = Any
 

@@ -548,7 +548,7 @@ def test_a_flow_that_slides_along_a_kink_says_so():
 
 
 def test_a_flow_that_slides_along_a_jump_says_so(monkeypatch):
-    monkeypatch.setattr("prefdyn.rules.gradient.MOST_STEPS", 500)
+    monkeypatch.setattr("prefdyn.rules.gradient_flow.MOST_STEPS", 500)
     flow = GradientFlow("slime", Tabular([0.0, 0.0]), [(0, 1)], duration=5.0)
     with pytest.raises(NoOptimum, match=r"pushes jump .SLIME at m_h"):
         flow.step(flow.own_start, 0, None)
