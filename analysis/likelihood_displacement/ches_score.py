@@ -3,7 +3,12 @@
 import numpy as np
 
 from analysis import Check
-from analysis.likelihood_displacement.sequences import CHOSEN, REJECTED, THIRD, sequences
+from analysis.likelihood_displacement.sequences import (
+    CHOSEN,
+    REJECTED,
+    from_states,
+    sequences,
+)
 from prefdyn.displacement import ches, length_normalised_ches
 from prefdyn.policies import UnconstrainedFeatures
 
@@ -67,11 +72,8 @@ class PartOfTheRate(Check):
         return sequences(rng)
 
     def predict(self, instance):
-        (_, plus, _), (_, minus, _) = instance.along(CHOSEN), instance.along(REJECTED)
-        ones = np.ones((len(plus), len(plus))), np.ones((len(plus), len(minus)))
-        return (ones[1] * (plus @ minus.T)).sum() - (ones[0] * (plus @ plus.T)).sum()
+        return -from_states(instance, CHOSEN, weights=lambda *_: 1.0)
 
     def observe(self, instance):
         policy = instance.policy()
-        assert len(policy.responses) == THIRD + 1
         return ches(policy.hidden_states(CHOSEN), policy.hidden_states(REJECTED))

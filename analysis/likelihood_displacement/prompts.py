@@ -14,20 +14,31 @@ N, V, D = 4, 12, 6
 
 
 class Prompts(NamedTuple):
-    """One pair of tokens per prompt: pairs (N, 2), rows W (V, d), states h (N, d)."""
+    """One pair of tokens per prompt: pairs (N, 2), rows W (V, d), states h (N, d).
+
+    The reference (N, V) is another policy, so that every prompt has a slope of its own.
+    """
 
     W: np.ndarray
     h: np.ndarray
     pairs: np.ndarray
     beta: float
+    reference: np.ndarray
 
     @property
     def pi(self) -> np.ndarray:
         return np.exp(log_softmax(self.h @ self.W.T))
 
+    @property
+    def slopes(self) -> np.ndarray:
+        """``c = -l'(margin)`` of every prompt, (N,)."""
+        ratio = self.h @ self.W.T - self.reference
+        u = np.take_along_axis(ratio, self.pairs, axis=1)
+        return self.beta / (1 + np.exp(self.beta * (u[:, 0] - u[:, 1])))
+
 
 class OtherPrompts(Check):
-    """The mean loss over the prompts at the start, where every c is beta/2."""
+    """The mean loss over the prompts."""
 
     claim = "DISP-7"
     part = "rate of every chosen token: its own bracket and (c~/|D|) a <h, h~> of each other prompt"
@@ -37,7 +48,8 @@ class OtherPrompts(Check):
         pairs = np.stack([rng.permutation(V)[:2] for _ in range(N)])
         pairs[1] = pairs[0, ::-1]  # a contradiction
         W, h = rng.normal(size=(V, D)), rng.normal(size=(N, D))
-        return Prompts(W, h, pairs, float(rng.uniform(0.05, 1)))
+        reference = log_softmax(rng.normal(size=(N, V)))
+        return Prompts(W, h, pairs, float(rng.uniform(0.05, 1)), reference)
 
     @staticmethod
     def contribution(instance, x, other, token):
@@ -48,19 +60,21 @@ class OtherPrompts(Check):
         return a * instance.h[x] @ instance.h[other]
 
     def predict(self, instance):
-        W, pi = instance.W, instance.pi
+        W, pi, c = instance.W, instance.pi, instance.slopes
         total = np.zeros(N)
         for x, (plus, minus) in enumerate(instance.pairs):
-            total[x] = (W[plus] - pi[x] @ W) @ (W[plus] - W[minus])
-            total[x] += sum(self.contribution(instance, x, other, plus) for other in range(N))
-        return instance.beta / 2 / N * total
+            total[x] = c[x] * (W[plus] - pi[x] @ W) @ (W[plus] - W[minus])
+            total[x] += c @ [self.contribution(instance, x, other, plus) for other in range(N)]
+        return total / N
 
     def all_rates(self, instance, prompts=tuple(range(N))):
         """(N, V) with only these prompts' losses on, each still weighing 1/N."""
         policy = UnconstrainedFeatures(instance.W, instance.h)
         pairs = [(x * V + plus, x * V + minus) for x, (plus, minus) in enumerate(instance.pairs)]
         weights = np.isin(np.arange(N), prompts) / N
-        rule = GradientStep(DPO(instance.beta), policy, pairs, 1.0, weights=weights)
+        reference = instance.reference.ravel()
+        loss = DPO(instance.beta)
+        rule = GradientStep(loss, policy, pairs, 1.0, weights=weights, reference=reference)
         return rates(rule).reshape(N, V)
 
     def observe(self, instance):

@@ -51,16 +51,13 @@ class RatesOfTheToy(Check):
 
 
 class _Ranking(Check):
-    """A toy of 500 pairs."""
+    """A toy of 500 pairs for each arm."""
 
-    instances = 6
-    on_policy = (UNIFORM,)
-    equal_lengths = (False, True)
+    arms: tuple[tuple[float, bool], ...] = ()
+    """Share of tokens from the model, and whether lengths are equal."""
 
     def draw(self, rng):
-        on_policy = float(rng.choice(self.on_policy))
-        equal = bool(rng.choice(self.equal_lengths))
-        return toy_pairs(PAIRS, rng, on_policy=on_policy, equal_lengths=equal)
+        return [toy_pairs(PAIRS, rng, on_policy=on, equal_lengths=eq) for on, eq in self.arms]
 
     @staticmethod
     def correlation(instance, score):
@@ -80,12 +77,14 @@ class ChesRanks(_Ranking):
     )
     comparison = "at_least"
     tolerance = 0.0
+    arms = ((UNIFORM, False), (UNIFORM, True))
+    instances, batch = 3, len(arms)
 
     def predict(self, instance):
         return 0.6
 
     def observe(self, instance):
-        return self.correlation(instance, self.ches(instance))
+        return np.array([self.correlation(toy, self.ches(toy)) for toy in instance])
 
 
 class LengthRanksAsWell(_Ranking):
@@ -95,16 +94,18 @@ class LengthRanksAsWell(_Ranking):
     part = "|CHES - length difference| < .1 in rank correlation, free lengths, on and off policy"
     comparison = "at_most"
     tolerance = 0.0
-    on_policy = (UNIFORM, HALF, ON_POLICY)
-    equal_lengths = (False,)
+    arms = ((UNIFORM, False), (HALF, False), (ON_POLICY, False))
+    instances, batch = 2, len(arms)
 
     def predict(self, instance):
         return 0.1
 
     def observe(self, instance):
-        length = instance.lengths[:, 1] - instance.lengths[:, 0]
-        ranks = self.correlation(instance, self.ches(instance)), self.correlation(instance, length)
-        return abs(ranks[0] - ranks[1])
+        gaps = []
+        for toy in instance:
+            length = toy.lengths[:, 1] - toy.lengths[:, 0]
+            gaps.append(self.correlation(toy, self.ches(toy)) - self.correlation(toy, length))
+        return np.abs(gaps)
 
 
 class AllScores(_Ranking):

@@ -1,8 +1,9 @@
 """Responses of several tokens: DISP-6, and the likelihood terms of DISP-8."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -58,13 +59,15 @@ def coefficients(instance: Sequences, left: int, right: int) -> np.ndarray:
     return residual[0] @ residual[1].T
 
 
-def from_states(instance: Sequences, response: int) -> float:
+def from_states(
+    instance: Sequences, response: int, weights: Callable[..., Any] = coefficients
+) -> float:
     """The terms in inner products of hidden states, those that W contributes."""
     _, h, _ = instance.along(response)
     total = 0.0
     for other, sign in ((CHOSEN, 1), (REJECTED, -1)):
         _, h_other, _ = instance.along(other)
-        total += sign * (coefficients(instance, response, other) * (h @ h_other.T)).sum()
+        total += sign * (weights(instance, response, other) * (h @ h_other.T)).sum()
     return total
 
 

@@ -97,10 +97,10 @@ class Collapse(Population):
     """Without the likelihood."""
 
     claim = "SPO-9"
-    part = "DPO and SimPO: accuracy, share of chosen that fell, mass outside, all near 1"
+    part = "DPO and SimPO: accuracy 1, share of chosen that fell above .85, mass outside above .9"
 
     def predict(self, instance):
-        return np.array([[0.95, 0.8, 0.7]] * 2)
+        return np.array([[1.0, 0.85, 0.9]] * 2)
 
     def observe(self, instance):
         runs = trained(instance)
@@ -113,17 +113,17 @@ class Repair(Population):
     """With it: more of the mass inside and fewer falls, the larger nu."""
 
     claim = "SPO-9"
-    part = "mass inside and chosen that rose: nu = 0, .1, 1 in this order; accuracy above .9"
+    part = "mass inside and chosen that rose: nu = 0, .1, 1 in this order, and .5; accuracy .95"
 
     def predict(self, instance):
         none, little, _ = self.runs(instance)
         kept = [[1 - run["outside"], 1 - run["fell"]] for run in (none, little)]
-        return np.array([*np.ravel(kept), 0.9, 0.9])
+        return np.array([*np.ravel(kept), 0.5, 0.5, 0.95, 0.95])
 
     def observe(self, instance):
         _, little, much = self.runs(instance)
         kept = [[1 - run["outside"], 1 - run["fell"]] for run in (little, much)]
-        return np.array([*np.ravel(kept), little["accuracy"], much["accuracy"]])
+        return np.array([*np.ravel(kept), *kept[0], little["accuracy"], much["accuracy"]])
 
     @staticmethod
     def runs(instance):

@@ -37,7 +37,8 @@ CLAIMS = (
         "DISP-3",
         "where the mass goes",
         "For a token z outside the pair d ln pi_z/dt = c [<W_z, W_+ - W_-> + a constant that is "
-        "the same for all such z]: mass goes to the tokens most aligned with W_+ - W_-.",
+        "the same for all such z]: the further a row reaches along W_+ - W_-, the more its token "
+        "gains.",
         RAZIN,
         "paper",
     ),
@@ -59,8 +60,8 @@ CLAIMS = (
         "(2.5, 7), DPO with beta = .1, 30,000 gradient steps of rate .02 on No over Never: with "
         "the rows fixed pi(Yes) tends to 1 while the loss falls all the way; with the state fixed, "
         "or both trained at equal rates, pi(No) tends to 1; at kappa_W/kappa_h = .001 pi(Yes) "
-        "tends to 1 again. The threshold of DISP-4 at the start, .00386, is no boundary of end "
-        "states: at .005 pi(Yes) still ends at .896.",
+        "tends to 1 again. A first step raises No from a ratio of .00386 on (DISP-4), yet that "
+        "does not decide the end: at .005 training still leaves Yes with .896.",
         RAZIN,
         "derived",
     ),
@@ -91,8 +92,8 @@ CLAIMS = (
     Claim(
         "DISP-8",
         "adding a likelihood term",
-        "Write E for the rate of ln pi(y+) under the loss of the margin alone. Adding nu times the "
-        "negative log-likelihood of y+ gives E + nu |grad ln pi(y+)|^2; the loss "
+        "Let the loss of the margin alone move ln pi(y+) at the rate E. With nu times the "
+        "negative log-likelihood of y+ on top the rate is E + nu |grad ln pi(y+)|^2; the loss "
         "l(c1 ln pi(y+) - c2 ln pi(y-)) gives rho E + gamma |grad ln pi(y+)|^2 with "
         "rho = c2 l'(weighted)/l'(margin) and gamma = -(c1 - c2) l'(weighted).",
         RAZIN,
@@ -115,8 +116,9 @@ CLAIMS = (
         "correlation of CHES with the fall of ln pi(y+) is above .6 for uniformly drawn tokens, "
         "whether lengths are free or equal; with free lengths the bare difference of lengths "
         "n- - n+ ranks as well, to within .1, on and off policy; after 8 gradient steps on 64 "
-        "pairs with a shared W the mean change of ln pi(y+) decreases with the percentile of CHES, "
-        "and of the difference of lengths, of the pairs.",
+        "pairs with a shared W the mean change of ln pi(y+) goes from gain to loss as the "
+        "percentile of CHES, or of the difference of lengths, rises; with equal lengths it is "
+        "nearly flat in the middle.",
         RAZIN,
         "derived",
     ),

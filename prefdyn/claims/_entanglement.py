@@ -17,8 +17,8 @@ CLAIMS = (
         "most one of the two fails: both down, both up, or the ideal case, but never chosen down "
         "and rejected up. With equal pushes d (DPO) the weights cancel, both fall iff |g_w|^2 < "
         "<g_w, g_l>, both rise iff |g_l|^2 < <g_w, g_l>, and the margin always rises, by "
-        "eta d |g_w - g_l|^2; with unequal pushes it can fall. The second condition has |g_l|^2, "
-        "not |g_w|^2 twice.",
+        "eta d |g_w - g_l|^2; with unequal pushes it can fall. Writing |g_w|^2 in both conditions "
+        "is wrong.",
         YUAN,
         "paper: equal weights; derived: general weights",
     ),
@@ -36,8 +36,8 @@ CLAIMS = (
         "For tabular logits K_ww = 1 - 2 pi_w + S and K_wl = S - pi_w - pi_l, so that log pi_w "
         "changes by eta [d_w (1 - 2 pi_w + S) + d_l (pi_w + pi_l - S)]. The chosen response can "
         "fall only if d_l > 2 d_w, because 1 + S - 2 pi_w - 2 (S - pi_w - pi_l) = 1 - S + 2 pi_l "
-        ">= 0, and only if S > pi_w + pi_l, which takes a dominant third response; likewise the "
-        "rejected one can rise only if d_w > 2 d_l. The factor 2 is sharp.",
+        ">= 0, and only if S > pi_w + pi_l, which takes a third response that dominates. With the "
+        "roles exchanged, the rejected one needs d_w > 2 d_l to rise. The factor 2 is sharp.",
         YUAN,
         "derived",
     ),
@@ -52,17 +52,18 @@ CLAIMS = (
         "term beta s + nu/n_w and beta s, DPOP beta s (1 + nu 1[u_w < 0]) and beta s, ORPO "
         "1/n_w + nu s/(n_w (1 - p_w)) and nu s/(n_l (1 - p_l)), KTO c beta sigmoid' of each side, "
         "SPPO with hard labels and half the squares 1/(2 beta) - u_w and u_l + 1/(2 beta). DPOP "
-        "at nu = 50, beta = 0.3 pushes with up to 15.3, 51 times DPO: clip.",
+        "at nu = 50, beta = 0.3 pushes with up to 15.3, 51 times DPO, and wants clipping.",
         f"{YUAN}; each loss's own paper, named in its docstring",
         "derived",
     ),
     Claim(
         "ENT-5",
         "a shared suffix entangles",
-        "The cosine of g_w and g_l is negative when a single token differs and positive, growing "
-        "with the shared suffix, otherwise; depending on the model both log-probabilities go up or "
-        "both go down. In tables of next-token logits one differing token gives the sign of "
-        "S - p_w - p_l, positive where a third token dominates, and a suffix raises the cosine "
+        "Published for language models: g_w and g_l point apart where responses differ in one "
+        "token alone, and the more tokens they share after the difference, the more nearly they "
+        "point the same way; DPO then moves both log-probabilities up, or both down, as the model "
+        "has it. In tables of next-token logits one differing token gives the sign of S - p_w - "
+        "p_l, positive where a third token dominates, and a suffix raises the cosine "
         "only where it sees shared parameters: with one row per whole prefix it brings the cosine "
         "nearer to 0.",
         YUAN,
@@ -71,10 +72,11 @@ CLAIMS = (
     Claim(
         "ENT-6",
         "length normalisation pushes a shared prefix",
-        "A token in the common prefix of a pair receives the net push d_w - d_l: 0 for losses of "
-        "summed log-probabilities (DPO, IPO), proportional to 1/n_w - 1/n_l for length-normalised "
-        "ones (SimPO, IPO on token means): a longer chosen response pushes the prefix down, a "
-        "shorter one up.",
+        "What chosen and rejected begin with alike is pushed by d_w - d_l per token. Losses of "
+        "summed log-probabilities (DPO, IPO) leave it where it is; where token means enter (SimPO, "
+        "IPO on token means) the push is a positive multiple of 1/n_w - 1/n_l while the loss asks "
+        "for more margin, so that the prefix falls if the chosen response is the longer one and "
+        "rises if it is the shorter.",
         YUAN,
         "derived",
     ),

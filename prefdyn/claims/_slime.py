@@ -37,10 +37,10 @@ CLAIMS = (
         "While a force F acts on the margin, a rejected token sinks to about l = -delta - "
         "(F/(lambda_l p))^(1/(p-1)), within 0.1 nat (p = 2.5) where that is 1 nat or more below "
         "-delta: -3.77 nats for F = 1 at the paper's lambda_l = 0.1, -87 nats, which is "
-        "no floor, at the released code's 5e-4. The hard margin stops it first unless the chosen "
-        "response is unlikely: with one token each and the chosen one held at -0.3, -1, -2 nats it "
-        "rests at -1.80, -2.40, -3.14 (lambda_l = 0.1) or -1.80, -2.50, -3.50 (5e-4). Where it is "
-        "the hard margin that stops it, m hovers at m_h.",
+        "no floor, at the released code's 5e-4. Beside a likely chosen response the hard margin is "
+        "reached before the floor: with one token each and the chosen one held at -0.3, -1, -2 "
+        "nats it rests at -1.80, -2.40, -3.14 (lambda_l = 0.1) or -1.80, -2.50, -3.50 (5e-4). "
+        "Where the hard margin is what stops it, m stays about m_h.",
         SLIME,
         "derived",
     ),
@@ -48,9 +48,9 @@ CLAIMS = (
         "SLIME-4",
         "its place among the cures",
         "A chosen token is pushed up by (lambda_w + F)/n_w, a rejected one down by (F - pull)/n_l, "
-        "which may turn upwards. The anchor is the linear penalty of a likelihood constraint, the "
-        "hard margin ends the push on the pair, the floor bounds the push on a rejected token: "
-        "three cures of one step law, to which ENT-3 and ENT-6 apply. A shared prefix is pushed "
+        "which may turn upwards. In the step law these are three separate remedies: the anchor is "
+        "the linear penalty of a likelihood constraint, the hard margin ends the push on the pair, "
+        "and the floor limits the one on a rejected token. A shared prefix is pushed "
         "up, by (lambda_w + pull)/n, when both responses have n tokens. The hard margin does not "
         "bound the margin itself: in a table of two responses the anchor carries it on until "
         "pull = lambda_w pi_l/pi_w, to 3.3 nats at the released lambda_l.",

@@ -17,7 +17,7 @@ CLAIMS = (
         "-eta A K G + O(eta^2): G = dL/dz(x_u), K_ij = <grad z_i(x_o), grad z_j(x_u)>, "
         "A = I - 1 p(x_o)^T. For SFT G = p(x_u) - e_y. For DPO it is the difference of such terms "
         "for the chosen and the rejected response, each times beta(1 - sigmoid(beta D)), D the "
-        "log-ratio gap; the rejected one enters with a minus sign.",
+        "log-ratio gap; that of the rejected one is subtracted.",
         REN,
         "paper",
     ),
@@ -36,19 +36,20 @@ CLAIMS = (
         "Among i != y, p'_i/p_i increases in p_i; i rises if and only if "
         "p_i > (1/e) log sum_j p_j exp(e (p_j - 1[j = y])). A small step gives "
         "d log p_i = e (p_i - 1[i = y] - S + p_y): i != y rises iff p_i > S - p_y, and y* alone "
-        "rises iff the second largest, y left out, is below S - p_y. That only y* rises is not "
-        "universal: how often depends on the policies drawn.",
+        "rises iff the second largest, y left out, is below S - p_y. Often others rise with y*: "
+        "how often it is alone is a matter of the policies drawn, and only reported.",
         REN,
         "paper: trend; derived: exact form",
     ),
     Claim(
         "SQZ-4",
         "squeezing is strong for peaky policies and unlikely targets",
-        "p'_{y*} increases in e. At fixed e, raising p_y with the rest rescaled, as long as "
-        "p_y < p_{y*}, makes the log mass of the others (neither y nor y*) fall less, while the "
-        "log gain of y* grows; neither holds beyond, nor for the absolute gain. Of 50 responses "
-        "at e = 2, against an unlikely one: a peaky policy with p_{y*} = 0.818 goes to 0.958 and "
-        "all others fall; a flat one goes from 0.023 to 0.024 and none of the others falls.",
+        "p'_{y*} increases in e. Let p_y grow at the cost of all others in proportion, at fixed e: "
+        "up to p_y = p_{y*} the log mass of the rest (neither y nor y*) then falls less and the "
+        "log gain of y* grows. Past that point either can turn, and the absolute gain of y* can "
+        "shrink before it. Of 50 responses at e = 2, against an unlikely one: a peaky policy with "
+        "p_{y*} = 0.818 goes to 0.958 and all others fall; in a flat one y* goes from 0.0230 to "
+        "0.0235 and none of the others falls.",
         REN,
         "paper: trend; derived: exact form",
     ),
