@@ -19,7 +19,8 @@ reference and spread evenly; those that sort see a batch of one; win rates 0.9 a
 (the pull to the reference; targets of IPO and the calibrated ones are 1/(2 beta)), except that
 objectives per token keep their published values; kto at z0 = 2 nats, bco at delta = 0, bpo at
 alpha = 0.6 (none is published), alpha_dpo at a standard deviation of 1. Below zero: a blue curve
-pushes the chosen response down, an orange one the rejected one up.
+pushes the chosen response down, an orange one the rejected one up. All curves are predicted;
+simulated steps stand in the phase picture.
 """
 CLAIMS = ("ENT-4",)
 
@@ -51,7 +52,8 @@ def draw(data: dict[str, np.ndarray]) -> Any:
         ax.set_title(str(id), fontsize=8, pad=10.5)
         ax.text(0, 1.02, FAMILIES[family(str(id))], **_small(ax))
         ax.text(0.02, 0.98, _number(scale), **{**_small(ax), "va": "top", "color": "black"})
-    for ax in axes[len(data["ids"]) :]:
+    for above, ax in zip(axes[len(data["ids"]) - 6 :], axes[len(data["ids"]) :], strict=False):
+        above.tick_params(labelbottom=True)  # nothing below it carries the numbers
         ax.set_axis_off()
         ax.plot([], [], color=BLUE, label="$d_w$, chosen up", **PREDICTED)
         ax.plot([], [], color=VERMILION, linestyle=(0, (3, 1.5)), label="$d_l$, rejected down")
