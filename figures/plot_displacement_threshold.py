@@ -22,11 +22,11 @@ TITLE = "The ratio of learning rates decides displacement"
 CAPTION = """
 softmax(W h), one pair, DPO with beta = .1 (the pull to the reference, which is the start); rows W
 learn kappa_W, the state h kappa_h times as fast as the step says. (a) Share of 400 random draws in
-which the first step lowers the chosen token: predicted, those whose ratio is below the threshold
-of DISP-4 (lines), and counted after gradient steps (dots), for four sizes of h; at ratio 0 the
-largest share, at kappa_h = 0 none. (b) No over Never, five tokens: probabilities after a training
-time of 600 (dots, simulated) against the same ratio; predicted threshold of the first step (line).
-It is no boundary of end states: above it No rises at first, and Yes may still win in the end.
+which the first step lowers the chosen token: predicted, those whose ratio is below the threshold of
+DISP-4 (lines), and counted after gradient steps (dots), for four sizes of h. (b) No over Never,
+five tokens: probabilities after a training time of 600 (dots, simulated) against the same ratio;
+predicted threshold of the first step (line). It is no boundary of end states: above it No rises at
+first, and Yes may still win in the end.
 """
 CLAIMS = ("DISP-4", "DISP-5")
 

@@ -17,12 +17,13 @@ CAPTION = """
 DPO, beta = 0.1 (the pull to the reference), 20 steps on one pair, ten candidates of a two-layer
 tanh network over 60 responses, 8 random networks. Predicted change of each candidate's log-prob
 (horizontal) against the simulated one, real training by torch (dots); on the line they agree. a to
-c: gradient descent, chosen the fifth and rejected the fourth most likely, predicted from the start
-log-probs and a Gram matrix K that is frozen, or measured again on the true path every 5 steps, or
-every step. d, e: AdamW at two rates, predicted by running Adam in function space with the gradients
-of the start. f: where the frozen prediction fails: logits 8 times as large, the dominant candidate
-rejected and pushed far; correlation and slope do not tell. Medians of 8 networks in each panel; R^2
-is that of the prediction itself, without a fit; shift is the mean error.
+c: gradient descent at rate 0.3, chosen the fifth and rejected the fourth most likely, predicted
+from the start log-probs and a Gram matrix K that is frozen, or measured again on the true path
+every 5 steps, or every step. d, e: AdamW at rates 1e-3 and 2.5e-3, predicted by running Adam in
+function space with the gradients of the start. f: where the frozen prediction fails (descent at
+rate 0.5): logits 8 times as large, the dominant candidate rejected and pushed far; correlation and
+slope do not tell. Medians of 8 networks in each panel; R^2 is that of the prediction itself,
+without a fit; shift is the mean error.
 """
 CLAIMS = ("KER-1", "KER-5", "KER-7")
 

@@ -118,7 +118,8 @@ def draw(data: dict[str, np.ndarray]) -> Any:
         ax.set_title(str(id), fontsize=8, pad=10.5)
         small = {"fontsize": 6, "color": GREY, "va": "bottom", "transform": ax.transAxes}
         ax.text(0, 1.02, FAMILIES[family(str(id))], **small)
-    for ax in axes[len(data["ids"]) :]:
+    for above, ax in zip(axes[len(data["ids"]) - 6 :], axes[len(data["ids"]) :], strict=False):
+        above.tick_params(labelbottom=True)  # nothing below it carries the numbers
         ax.set_axis_off()
         patches = [
             Patch(facecolor=colour, edgecolor=GREY, linewidth=0.5, label=word)

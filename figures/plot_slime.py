@@ -37,7 +37,8 @@ only, means over 20 prompts: a population with unembeddings shared by all prompt
 responses of 2 to 4 tokens each, then trained on one pair per prompt. Log-probability of chosen
 tokens; of the least likely rejected token; the margin m; and the mass off the data. Switched off:
 the anchor by lambda_w = 0; the floor by lambda_l = 0; the soft margin by m_s = 1000, which leaves a
-hinge; the hard margin by m_h = 1e6 and lambda_d = 1.5/m_h, which leaves a sigmoid. DPO has beta =
+hinge; the hard margin by m_h = 1e6 and lambda_d = 1.5/m_h, which leaves a sigmoid. Without anchor
+or soft margin the runs of d to f nearly coincide with the full loss, drawn in front. DPO has beta =
 0.1 (the pull to the reference), SimPO beta = 2.
 """
 CLAIMS = ("SLIME-2", "SLIME-3", "SLIME-4")

@@ -8,7 +8,7 @@ from prefdyn.policies import UnconstrainedFeatures, log_softmax
 from prefdyn.rules import GradientStep
 
 STEP = 1e-5
-"""Central differences along a step: the error of third order stays below 1e-6 in these draws."""
+"""Central differences along a step: the error of third order stays below 1e-8 in these draws."""
 
 CHOSEN, REJECTED = 0, 1
 """Tokens are exchangeable in these draws, so the pair may as well be the first two."""

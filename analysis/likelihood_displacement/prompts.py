@@ -42,7 +42,7 @@ class OtherPrompts(Check):
 
     claim = "DISP-7"
     part = "rate of every chosen token: its own bracket and (c~/|D|) a <h, h~> of each other prompt"
-    tolerance = 1e-5
+    tolerance = 1e-7
 
     def draw(self, rng):
         pairs = np.stack([rng.permutation(V)[:2] for _ in range(N)])

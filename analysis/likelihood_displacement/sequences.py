@@ -75,7 +75,7 @@ class _Sequences(Check):
     """One pair under DPO at the start, where c = beta/2."""
 
     instances = 100
-    tolerance = 1e-6
+    tolerance = 1e-7
     response = CHOSEN
 
     def draw(self, rng):

@@ -26,7 +26,7 @@ class _SingleToken(Check):
 
     instances = 4
     batch = BATCH
-    tolerance = 1e-6
+    tolerance = 1e-7
 
     def draw(self, rng):
         return single_tokens(rng, BATCH)
@@ -319,7 +319,7 @@ class Derived(Check):
     claim = "DISP-4"
     part = "rates derived symbolically from the loss, three tokens in two dimensions, V = 3"
     instances = 100
-    tolerance = 1e-6
+    tolerance = 1e-7
 
     def draw(self, rng):
         kappa_W, kappa_h = rng.uniform(0, 2, 2)
