@@ -38,16 +38,29 @@ class SGD(Check):
         import torch
 
         path = train(model(), instance, partial(torch.optim.SGD, lr=self.rate))
+        moved = predict(model(), instance, path, self.rate, self.every)
+        return self.compared(instance, moved, path[-1])
+
+    @staticmethod
+    def compared(instance, moved, end):
+        """Agreement, and whether the chosen completion moved the way predicted.
+
+        NaN in place of the latter where it moved by 0.05 nats or less.
+        """
         start = model().log_probs()
-        moved = predict(model(), instance, path, self.rate, self.every) - start
-        return agreement(moved, model().log_probs(path[-1]) - start)
+        predicted, actual = moved - start, model().log_probs(end) - start
+        chosen = predicted[instance[0]], actual[instance[0]]
+        right = np.sign(chosen[0]) == np.sign(chosen[1]) if abs(chosen[1]) > 0.05 else np.nan
+        return *agreement(predicted, actual), right
 
     def summary(self, observations):
-        r, r2, slope, _, largest = np.median(observations, axis=0)
-        worst = min(one.r2 for one in observations)
+        r, r2, slope, _, largest, _ = np.median(observations, axis=0)
+        worst = min(one[1] for one in observations)
+        signs = [one[-1] for one in observations if not np.isnan(one[-1])]
         return (
             f"medians at {largest:.1f} nats: R^2 {r2:.3f} (worst {worst:.3f}), r {r:.3f}, "
-            f"slope {slope:.3f}"
+            f"slope {slope:.3f}; the chosen one moves as predicted in {sum(signs):.0f} of "
+            f"{len(signs)}"
         )
 
 
@@ -57,6 +70,14 @@ class SGDMeasuredAgain(SGD):
     claim = "KER-6"
     part = "neural n-gram model, SGD, K measured every 5 steps: R^2 per pair"
     every = 5
+
+
+class SGDMeasuredInEveryStep(SGD):
+    """The same runs, followed as closely as possible."""
+
+    claim = "KER-6"
+    part = "neural n-gram model, SGD, K measured in every step: R^2 per pair"
+    every = 1
 
 
 class AdamW(SGD):
@@ -70,9 +91,8 @@ class AdamW(SGD):
         import torch
 
         path = train(model(), instance, partial(torch.optim.AdamW, lr=self.rate, weight_decay=0))
-        start = model().log_probs()
-        moved = predict_in_function_space(model(), instance, self.rate, Adam()) - start
-        return agreement(moved, model().log_probs(path[-1]) - start)
+        moved = predict_in_function_space(model(), instance, self.rate, Adam())
+        return self.compared(instance, moved, path[-1])
 
 
 class DominantRejected(SGD):

@@ -59,6 +59,49 @@ class GapWithinGain(GapAtMinimiser):
         return instance[2] * gap - (np.log(2) - loss)
 
 
+class GapOfFeatures(Check):
+    """The same for policies that cannot fit the data: minima by quasi-Newton steps.
+
+    Values and gradients are those of the shipped rule; data of full support keep minima finite.
+    """
+
+    claim = "SPO-8"
+    part = "(i) log-linear policies: L_SFT - v* <= log(2)/nu, and nu times it <= the gain in L"
+    comparison = "at_most"
+    tolerance = 1e-9
+    instances = 30
+
+    def draw(self, rng):
+        features = rng.normal(size=(int(rng.integers(4, 9)), int(rng.integers(1, 4))))
+        q = interior(rng, len(features))
+        return features, q, float(log_uniform(rng, 0.05, 3)), float(log_uniform(rng, 0.1, 10))
+
+    def predict(self, instance):
+        return np.array([np.log(2) / instance[3], 0.0])
+
+    def observe(self, instance):
+        features, q, beta, nu = instance
+        start = LogLinear(features).at(self.minimum(instance, LogLinear(features), 0.0))
+        rule = descent(start, DPO(beta))
+        end = self.minimum(instance, start, 1.0)
+        gap = q @ (start.log_probs() - start.log_probs(end))
+        return np.array([gap, nu * gap - float(rule.loss(start.params) - rule.loss(end))])
+
+    @staticmethod
+    def minimum(instance, policy, weight):
+        """Parameters at the minimum of ``weight L + nu L_SFT``, the reference being `policy`."""
+        from scipy.optimize import minimize
+
+        _, q, beta, nu = instance
+        rule, likelihood = descent(policy, DPO(beta)), nu * q[:, None]
+
+        def value(params):
+            loss = weight * float(rule.loss(params)) - likelihood[:, 0] @ policy.log_probs(params)
+            return loss, -policy.direction(params, weight * rule.pushes(params) + likelihood)
+
+        return minimize(value, policy.params, jac=True, tol=1e-12).x
+
+
 class MassOutside(Check):
     """Log-linear policies of random parameters; the data leave out some responses."""
 
