@@ -183,7 +183,7 @@ def gradient_steps(prompts: int, responses: int, d: int = 12, steps: int = 100) 
 
     rows = []
     for rule, kind in ((plain, torch.optim.SGD), (adam, torch.optim.Adam)):
-        rate = float(rule.rate)
+        rate = float(np.asarray(rule.rate))
         np.testing.assert_allclose(ours(rule), torch_loop(kind, rate), atol=1e-8)
         seconds = interleaved(
             lambda rule=rule: ours(rule), lambda kind=kind, rate=rate: torch_loop(kind, rate)
