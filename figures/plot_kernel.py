@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.kernel_view._training import agreement, predict, predict_in_function_space, train
+from analysis.kernel_view.training import agreement, predict, predict_in_function_space, train
 from analysis.kernel_view.trajectories import PAIR, SEEDS, toy
 from figures._style import BLACK, BLUE, GREY, SIMULATED, VERMILION, figure, panel
 from prefdyn.rules import Adam

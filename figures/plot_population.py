@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.stable_preference_optimisation.population import DATA, PROMPTS, D, population
 from figures._style import BLACK, GREY, PALETTE, figure, panel
 from prefdyn import Pair, objectives
 from prefdyn.policies import LogLinear
@@ -26,7 +27,6 @@ with a hinge.
 """
 CLAIMS = ("SPO-8", "SPO-9")
 
-PROMPTS, DATA, OTHERS, D = 40, 10, 50, 12
 STEPS, RATE, NU = 1_000, 0.5, 1.0
 CHOSEN_LENGTH, REJECTED_LENGTH = 3.0, 1.0
 METHODS = {
@@ -52,25 +52,9 @@ PUBLISHED = np.array(
 """GSM8K, %: method, model, without and with SPO; arXiv 2507.07723v2, Table 2."""
 
 
-def population(rng: np.random.Generator) -> tuple[LogLinear, np.ndarray, np.ndarray]:
-    """Policy, and the chosen and the rejected response of every prompt.
-
-    Responses of the data lie around a centre of their prompt, the others anywhere with an offset
-    of -4; a random direction scores them.
-    """
-    centre = rng.normal(size=(PROMPTS, 1, D))
-    data = centre + 0.6 * rng.normal(size=(PROMPTS, DATA, D))
-    others = 1.6 * rng.normal(size=(PROMPTS, OTHERS, D))
-    offset = np.tile(np.repeat([0.0, -4.0], [DATA, OTHERS]), (PROMPTS, 1))
-    order = np.argsort(data @ rng.normal(size=D), axis=1)
-    first = np.arange(PROMPTS) * (DATA + OTHERS)
-    policy = LogLinear(np.concatenate([data, others], axis=1), offset=offset)
-    return policy, first + order[:, -1], first + order[:, DATA // 2]
-
-
 def compute(seed: int, full: bool = False) -> dict[str, np.ndarray]:
     """Masses and accuracy at the saved steps, (saved, method, without/with the penalty)."""
-    policy, chosen, rejected = population(np.random.default_rng(seed))
+    policy, chosen, rejected, _ = population(seed)
     saved = np.unique(np.r_[0, np.geomspace(1, STEPS, 60).round()].astype(int))
     logs = trained(policy, chosen, rejected, saved)
     outside = policy.by_prompt(np.exp(logs))[..., DATA:].sum(axis=-1)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import CenteredNorm
 
-from figures._problems import dpo, log_linear
+from analysis.stable_preference_optimisation.problems import descent, log_linear, tables
 from figures._style import (
     BLACK,
     BLUE,
@@ -105,7 +105,7 @@ def falls(rng: np.random.Generator, d: int, cosine: float) -> float:
         features = rng.normal(size=(together, RESPONSES, d))
         other = features[:, 1]
         features[:, 1] = cosine * features[:, 0] + np.sqrt(1 - cosine**2) * other
-        rule = dpo(log_linear(features), 1.0, rate=1e-6)
+        rule = descent(log_linear(features), DPO(1.0), rate=1e-6)
         moved = rule.policy.log_probs(rule.step(rule.own_start, 0, None))
         change = moved - rule.policy.log_probs()
         found.append(change[::RESPONSES] < 0)
@@ -123,7 +123,7 @@ def leak() -> dict[str, np.ndarray]:
     at = np.meshgrid(np.geomspace(2e-3, 0.3, 6), np.linspace(0.1, 0.5, 5))
     at = np.stack([part.ravel() for part in at], axis=-1)
     table = np.column_stack([at, 1 - at.sum(axis=-1)])
-    rule = dpo(Tabular(np.log(table)), 1.0, rate=1e-6)
+    rule = descent(tables(table), DPO(1.0), rate=1e-6)
     moved = rule.policy.log_probs(rule.step(rule.own_start, 0, None))
     change = np.exp(rule.policy.log_probs()) * np.expm1(moved - rule.policy.log_probs())
     change = change.reshape(-1, 3)

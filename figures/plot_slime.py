@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 from scipy.optimize import brentq
 
+from analysis.slime.formulas import margin_force, pull
 from figures._style import (
     BLACK,
     BLUE,
@@ -66,20 +67,6 @@ MEASURED = ("chosen", "lowest", "margin", "off_data")
 def compute(seed: int, full: bool = False) -> dict[str, np.ndarray]:
     """Forces, rest points and the population."""
     return {**_forces(), **_rests(), **_population(np.random.default_rng(seed))}
-
-
-def margin_force(m: Any, slime: Any) -> np.ndarray:
-    """F at the margin m (SLIME-2)."""
-    gate = 1 / (1 + np.exp(slime.kappa * (m - slime.m_s)))
-    inside = gate + slime.kappa * (slime.m_h - m) * gate * (1 - gate)
-    return slime.lambda_d * np.where(m < slime.m_h, inside, 0.0)
-
-
-def pull(log_prob: Any, slime: Any) -> np.ndarray:
-    """Pull of the floor on a rejected token (SLIME-2)."""
-    z = -log_prob - slime.delta
-    soft = np.logaddexp(0, z)
-    return slime.p * slime.lambda_l * soft ** (slime.p - 1) * np.exp(z - soft)
 
 
 def closed_form(lambda_l: Any, slime: Any, force: float = 1.0) -> np.ndarray:

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from figures._problems import dpo, log_linear
+from analysis.stable_preference_optimisation.problems import descent, log_linear
 from figures._style import BLACK, GREY, PALETTE, PREDICTED, SIMULATED, figure, panel
+from prefdyn import DPO
 from prefdyn.policies import Tabular
 
 TITLE = "Stable preference optimisation: stationary point and bounds"
@@ -71,7 +72,7 @@ def rest(beta: float) -> np.ndarray:
     """Policies (nu, k) at which descent rests; each logit's step is over its curvature's bound."""
     n = len(NU_DOTS)
     policy = Tabular(np.tile(np.log(Q), (n, 1)))
-    rule = dpo(policy, beta)
+    rule = descent(policy, DPO(beta))
     likelihood = (NU_DOTS[:, None] * Q).reshape(-1, 1)
     curvature = NU_DOTS[:, None] * np.r_[Q[:2].sum(), Q[1:]] + np.r_[[beta**2 / 2] * 2, 0, 0, 0]
     params = policy.params
@@ -84,7 +85,7 @@ def rest(beta: float) -> np.ndarray:
 def outside(rng: np.random.Generator) -> dict[str, np.ndarray]:
     """Mass outside the data and distance from them, (nu, policy)."""
     policy = log_linear(rng.normal(size=(POLICIES, DATA + OTHERS, D)))
-    rule = dpo(policy, 0.5)
+    rule = descent(policy, DPO(0.5))
     q = np.tile(np.repeat([1 / DATA, 0.0], [DATA, OTHERS]), (POLICIES, 1))
     likelihood = NU_POLICIES[:, None, None] * q.reshape(-1, 1)
     params = np.zeros((len(NU_POLICIES), policy.params.size))
@@ -112,7 +113,7 @@ def small_steps(rng: np.random.Generator) -> dict[str, np.ndarray]:
     limit = push * ((g_w * g_l).sum(axis=-1) / square - 1)
 
     policy = log_linear(features, theta)
-    pushes = dpo(policy, beta).pushes(policy.params)
+    pushes = descent(policy, DPO(beta)).pushes(policy.params)
     pushes[np.arange(n) * 8, 0] += nu
     move = 1e-5 * policy.direction(policy.params, pushes)
     ahead, behind = (policy.log_probs(policy.params + sign * move) for sign in (1, -1))

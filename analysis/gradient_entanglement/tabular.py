@@ -59,7 +59,7 @@ class FactorOfTwo(Changes):
         chosen, rejected = super().observe(instance)
         ratio = instance["d_l"] / instance["d_w"]
         fell, rose = chosen < 0, rejected > 0
-        return np.array([ratio[fell].min(initial=MOST), (1 / ratio[rose]).min(initial=MOST)])
+        return np.array([ratio[fell].min(), (1 / ratio[rose]).min()])  # raises if none ever fell
 
 
 class ThirdResponseDominates(Changes):
@@ -77,7 +77,7 @@ class ThirdResponseDominates(Changes):
         chosen, rejected = super().observe(instance)
         policy = softmax(instance["logits"])
         excess = (policy**2).sum(-1) - policy[:, 0] - policy[:, 1]
-        return excess[(chosen < 0) | (rejected > 0)].min(initial=1.0)
+        return excess[(chosen < 0) | (rejected > 0)].min()
 
 
 class SmallestRatio(Changes):

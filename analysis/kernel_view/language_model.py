@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis import Check
 from analysis.kernel_view._language_model import language_model
-from analysis.kernel_view._training import agreement, predict, predict_in_function_space, train
+from analysis.kernel_view.training import agreement, predict, predict_in_function_space, train
 from prefdyn.rules import Adam
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis import Check
 from analysis.kernel_view._policies import network, network_weights, random_pairs
-from analysis.kernel_view._training import (
+from analysis.kernel_view.training import (
     OBJECTIVE,
     STEPS,
     agreement,

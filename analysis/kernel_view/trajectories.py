@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis import Check
 from analysis.kernel_view._policies import network, network_weights
-from analysis.kernel_view._training import STEPS, agreement, predict, train
+from analysis.kernel_view.training import STEPS, agreement, predict, train
 from prefdyn import orbit
 from prefdyn.policies import KernelPolicy, Tabular
 from prefdyn.rules import GradientStep

@@ -5,7 +5,7 @@ from scipy.optimize import brentq
 
 from analysis import Check
 from analysis._draws import log_uniform
-from analysis.slime._formulas import (
+from analysis.slime.formulas import (
     RELEASED,
     draw_parameters,
     margin_force,

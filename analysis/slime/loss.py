@@ -6,7 +6,7 @@ import numpy as np
 
 from analysis import Check
 from analysis._draws import log_uniform
-from analysis.slime._formulas import draw_parameters, margin_force, one_token, pull
+from analysis.slime.formulas import draw_parameters, margin_force, one_token, pull
 from prefdyn import Pair
 from prefdyn.objectives import SLIME
 

@@ -4,8 +4,8 @@ import numpy as np
 
 from analysis import Check
 from analysis._draws import interior, log_uniform
-from analysis.stable_preference_optimisation._problems import descent, log_linear, speed
 from analysis.stable_preference_optimisation.penalty import Penalised
+from analysis.stable_preference_optimisation.problems import descent, log_linear, speed
 from prefdyn import DPO, objectives
 from prefdyn.policies import LogLinear
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis import Check
 from analysis._draws import interior, log_uniform, responses
-from analysis.stable_preference_optimisation._problems import (
+from analysis.stable_preference_optimisation.problems import (
     by_problem,
     descent,
     first_pairs,

@@ -7,7 +7,7 @@ import numpy as np
 
 from analysis import Check
 from analysis._draws import interior, log_uniform
-from analysis.stable_preference_optimisation._problems import descent, tables
+from analysis.stable_preference_optimisation.problems import descent, tables
 from prefdyn import DPO, Pair, objectives
 from prefdyn.policies import LogLinear
 from prefdyn.rules import GradientStep

@@ -3,7 +3,7 @@
 import numpy as np
 
 from analysis import Check
-from analysis.stable_preference_optimisation._problems import by_problem, descent, log_linear, speed
+from analysis.stable_preference_optimisation.problems import by_problem, descent, log_linear, speed
 from prefdyn import DPO, objectives, orbit
 from prefdyn.policies import LogLinear
 from prefdyn.rules import GradientStep

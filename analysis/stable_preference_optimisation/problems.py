@@ -14,12 +14,12 @@ def tables(policies: Array) -> Tabular:
     return Tabular(np.log(policies))
 
 
-def log_linear(features: Array) -> LogLinear:
-    """Problems with features (n, k, d), each with parameters of its own, all 0."""
+def log_linear(features: Array, theta: Array | None = None) -> LogLinear:
+    """Problems with features (n, k, d), each with parameters of its own (n, d), 0 by default."""
     n, k, d = features.shape
     apart = np.zeros((n, k, n, d))
     apart[np.arange(n), :, np.arange(n)] = features
-    return LogLinear(apart.reshape(n, k, n * d))
+    return LogLinear(apart.reshape(n, k, n * d), None if theta is None else theta.reshape(-1))
 
 
 def first_pairs(policy: LogLinear | Tabular) -> list[tuple[int, int]]:
