@@ -6,7 +6,7 @@ import pytest
 from analysis._harness import examine
 from analysis.kernel_view import _language_model, trajectories
 from analysis.kernel_view._policies import KINDS, random_pairs, random_policy
-from analysis.kernel_view._training import agreement, predict, train
+from analysis.kernel_view.training import agreement, predict, train
 from prefdyn.policies import KernelPolicy, LogLinear, Tabular, UnconstrainedFeatures
 from prefdyn.rules import Adam
 

@@ -4,7 +4,7 @@ import pytest
 
 from analysis._check import judge
 from analysis._harness import examine
-from analysis.slime._formulas import margin_force, pull
+from analysis.slime.formulas import margin_force, pull
 from analysis.slime.balance import SharedPrefixRises
 from analysis.slime.loss import LossTokenByToken, PaddingChangesNothing
 from prefdyn.objectives import SLIME, _tokens
