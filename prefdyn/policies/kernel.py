@@ -101,7 +101,8 @@ class KernelPolicy(Policy):
             As of the class.
         """
         gradients = numbers(gradients, "gradients", "gradients (K, P) or (K, T, P)", 2, 3)
-        shape = np.shape(log_probs)
+        log_probs = numbers(log_probs, "log_probs", "log-probabilities (K,) or (K, T)", 1, 2)
+        shape = log_probs.shape
         if gradients.shape[:-1] != shape:
             raise InputError(
                 f"gradients has shape {gradients.shape}: give one row for each of the log_probs, "

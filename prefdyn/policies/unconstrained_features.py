@@ -100,6 +100,11 @@ class UnconstrainedFeatures(ContextPolicy):
     ) -> list[tuple[int, tuple[int, ...]]]:
         """Every (prompt, prefix) that predicts a token, in order of first use."""
         of = np.zeros(len(responses), int) if prompts is None else np.asarray(prompts)
+        if of.shape != (len(responses),):
+            raise InputError(
+                f"prompts has shape {of.shape}: give one number per response, {len(responses)} in "
+                "all."
+            )
         found = {
             (int(prompt), tuple(int(token) for token in response[:t])): None
             for prompt, response in zip(of, responses, strict=True)

@@ -62,6 +62,10 @@ class GradientFlow(PairTraining):
                 f"duration has shape {duration.shape}: a batch is solved for one time, give one."
             )
         self.duration = float(duration)
+        self.rtol, self.atol = (
+            float(positive(value, name))
+            for name, value in (("rtol", self.rtol), ("atol", self.atol))
+        )
         self._set_training(self.weights, self.reference, None, self.extra)
         self._check_batch()
         if self.training.initial_stats is not None:

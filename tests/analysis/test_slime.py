@@ -4,8 +4,8 @@ import pytest
 
 from analysis._check import judge
 from analysis._harness import examine
-from analysis.slime.formulas import margin_force, pull
 from analysis.slime.balance import SharedPrefixRises
+from analysis.slime.formulas import margin_force, pull
 from analysis.slime.loss import LossTokenByToken, PaddingChangesNothing
 from prefdyn.objectives import SLIME, _tokens
 from prefdyn.policies import ContextPolicy

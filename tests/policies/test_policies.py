@@ -212,6 +212,11 @@ def test_at_moves_the_start_and_nothing_else(which, seed):
         (lambda: KernelPolicy([-1.0, -2.0], [[1.0, np.nan], [0.0, 1.0]]), "not finite"),
         (lambda: KernelPolicy.from_gradients([-1.0], np.ones((2, 3))), "one row for each"),
         (
+            lambda: KernelPolicy.from_gradients([[-1.0], [-1.0, -2.0]], np.ones((2, 3))),
+            "log_probs is not an array",
+        ),
+        (lambda: UnconstrainedFeatures.contexts([(0,), (1,)], [0]), "2 in all"),
+        (
             lambda: KernelPolicy.from_gradients([-1.0], np.ones((1, 3)), preconditioner=[1, 1]),
             "3 parameters",
         ),

@@ -509,6 +509,7 @@ WRONG_ROWS: Any = [(0, 1), (2,)]
             "not finite",
         ),
         (lambda: Adam(beta1=WRONG), "beta1 is wrong"),
+        (lambda: GradientFlow("dpo", TABLE, [(0, 1)], rtol=-1.0), "rtol is -1"),
         (lambda: Adam(beta1=1.0), "beta1 is 1"),
         (lambda: RMSprop(eps=0), "eps is 0"),
         (
