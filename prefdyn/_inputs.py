@@ -1,5 +1,9 @@
 """Checks of what enters prefdyn; each failure is one sentence naming the entry and the cure."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Any
+
 import numpy as np
 
 from prefdyn._errors import InputError
@@ -100,6 +104,12 @@ def choice(value: str, options, what: str) -> str:
     if value not in options:
         raise InputError(f"{what} {value!r} is not known: choose one of {', '.join(options)}.")
     return value
+
+
+def nearest(name: Any, known: Iterable[str]) -> str:
+    """A hint at the known names that resemble a wrong one; empty if none does."""
+    near = get_close_matches(str(name).lower(), list(known), n=3)
+    return f" (nearest: {', '.join(near)})" if near else ""
 
 
 def _numbers(values, what: str) -> np.ndarray:

@@ -1,15 +1,15 @@
 """The contract of an objective, and what follows from its one method."""
 
 import dataclasses
-import difflib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 
 from prefdyn._errors import InputError
+from prefdyn._inputs import nearest
 from prefdyn.objectives import _parameters
 from prefdyn.objectives._pair import Pair
 from prefdyn.objectives._primitives import primitives
@@ -288,12 +288,6 @@ def to_numpy(value: Array) -> np.ndarray:
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     return np.asarray(value, dtype=float)
-
-
-def nearest(name: Any, known: Iterable[str]) -> str:
-    """A hint at the known names that resemble a wrong one; empty if none does."""
-    near = difflib.get_close_matches(str(name).lower(), known, n=3)
-    return f" (nearest: {', '.join(near)})" if near else ""
 
 
 def _refuse_unknown(cls: type[Objective], parameters: dict[str, Any]) -> None:

@@ -5,7 +5,8 @@ from dataclasses import fields
 from typing import Any, Self
 
 from prefdyn._errors import InputError
-from prefdyn.objectives._objective import Objective, Stats, get, nearest
+from prefdyn._inputs import nearest
+from prefdyn.objectives._objective import Objective, Stats, get
 from prefdyn.objectives._pair import Pair
 
 

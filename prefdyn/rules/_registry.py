@@ -3,7 +3,7 @@
 from typing import Any
 
 from prefdyn._errors import InputError
-from prefdyn.objectives._objective import nearest
+from prefdyn._inputs import nearest
 from prefdyn.rules._rule import Rule
 from prefdyn.rules.accelerated_po import AcceleratedPO
 from prefdyn.rules.finite_sample import FiniteSample

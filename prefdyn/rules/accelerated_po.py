@@ -8,15 +8,14 @@ from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import share
-from prefdyn.policies.softmax import log_softmax
 from prefdyn.rules._rule import Jacobian, LogitRule, like
-from prefdyn.rules._wrapper import Wrapper
+from prefdyn.rules._two_halves import TwoHalves, block_jacobian, halves, joined
 
 Array = Any
 
 
 @dataclass(eq=False)
-class AcceleratedPO(Wrapper):
+class AcceleratedPO(TwoHalves):
     r"""Nesterov's extrapolation from optimum to optimum (arXiv 2410.06293).
 
     .. math:: \hat\theta_{t+1} = F(\theta_t), \qquad
@@ -58,37 +57,17 @@ class AcceleratedPO(Wrapper):
         """Common shape of the wrapped rule's parameters and alpha."""
         return np.broadcast_shapes(self.rule.batch_shape, np.shape(self.alpha))
 
-    @property
-    def neutral(self) -> np.ndarray:
-        """The all-ones direction of either half."""
-        return np.kron(np.eye(2), self.rule.neutral)
-
-    def init_log(self, log_policy: Array) -> Array:
-        """Policy and last optimum are both the start."""
-        theta = self.spread(self.rule.init_log(log_policy))
-        return np.concatenate([theta, theta], axis=-1)
-
     def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:
         """The wrapped rule's optimum, and the extrapolation beyond it."""
-        now, before = state[..., : self.K], state[..., self.K :]
+        now, before = halves(state)
         alpha = like(np.asarray(self.alpha)[..., None], state)
         optimum = self.rule.step(now, t, rng)
-        following = optimum + alpha * (optimum - before)
-        if isinstance(state, np.ndarray):
-            return np.concatenate([following, optimum], axis=-1)
-        import torch
-
-        return torch.cat([following, optimum], dim=-1)
-
-    def log_policy(self, state: Array) -> Array:
-        """``log_softmax`` of the extrapolated half."""
-        return log_softmax(state[..., : self.K])
+        return joined(optimum + alpha * (optimum - before), optimum)
 
     def jacobian(self, state: Array) -> Jacobian:
         """``[[(1 + a) DF, -a I], [DF, 0]]``."""
-        inner = self.rule.jacobian(state[..., : self.K])
-        alpha = np.asarray(self.alpha)[..., None, None]
-        slope, identity = inner.matrix + 0 * alpha, np.eye(self.K)
-        top = np.concatenate([(1 + alpha) * slope, -alpha * identity + 0 * slope], -1)
-        bottom = np.concatenate([slope, 0 * slope], -1)
-        return Jacobian(np.concatenate([top, bottom], axis=-2), inner.by)
+        inner = self.rule.jacobian(halves(state)[0])
+        alpha, slope = np.asarray(self.alpha)[..., None, None], inner.matrix
+        identity = np.eye(slope.shape[-1])
+        blocks = [[(1 + alpha) * slope, -alpha * identity], [slope, 0 * slope]]
+        return block_jacobian(blocks, inner.by)
