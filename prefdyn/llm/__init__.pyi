@@ -1,0 +1,11 @@
+from ._encoding import Responses as Responses
+from ._encoding import encode as encode
+from ._forward import States as States
+from ._forward import completion_states as completion_states
+from ._forward import log_probs as log_probs
+from ._forward import token_log_probs as token_log_probs
+from ._head import Head as Head
+from ._pair_loss import PairLoss as PairLoss
+from .logprobs import token_logprobs as token_logprobs
+from .models import LanguageModel as LanguageModel
+from .models import load as load
