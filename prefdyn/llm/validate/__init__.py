@@ -1,0 +1,1 @@
+"""Six experiments on a language model: prediction before training, measurement, verdict."""
