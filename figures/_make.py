@@ -45,7 +45,7 @@ def make(name: str, seed: int, full: bool, key: str, folder: Path = OUTPUT) -> d
     """
     import numpy as np
 
-    from figures._style import style
+    from prefdyn.plots.house import style
 
     module = importlib.import_module(f"figures.plot_{name}")
     began = time.perf_counter()

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from figures._style import (
+from prefdyn import DPO, orbit
+from prefdyn.displacement import ToyPairs, toy_pairs
+from prefdyn.plots.house import (
     BLACK,
     BLUE,
     GREEN,
@@ -17,8 +19,6 @@ from figures._style import (
     figure,
     panel,
 )
-from prefdyn import DPO, orbit
-from prefdyn.displacement import ToyPairs, toy_pairs
 from prefdyn.policies import UnconstrainedFeatures
 from prefdyn.rules import GradientStep
 

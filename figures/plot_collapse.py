@@ -5,8 +5,17 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 
-from figures._style import BLACK, GREY, PALETTE, PREDICTED, SEQUENTIAL, SIMULATED, figure, panel
 from prefdyn import MRSIPO, ensemble, fixed_point, games, orbit
+from prefdyn.plots.house import (
+    BLACK,
+    GREY,
+    PALETTE,
+    PREDICTED,
+    SEQUENTIAL,
+    SIMULATED,
+    figure,
+    panel,
+)
 from prefdyn.policies import entropy
 
 TITLE = "Collapse: how far it goes, and how fast at α = 1"

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from figures import _collections as experiment
-from figures._style import SEQUENTIAL, VERMILION, figure
+from prefdyn.plots.house import SEQUENTIAL, VERMILION, figure
 
 TITLE = "The experiment, cyclic preferences"
 CAPTION = """

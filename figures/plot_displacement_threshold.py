@@ -4,7 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from figures._style import (
+from prefdyn import DPO, orbit
+from prefdyn.plots.house import (
     BLUE,
     GREY,
     PALETTE,
@@ -14,7 +15,6 @@ from figures._style import (
     figure,
     panel,
 )
-from prefdyn import DPO, orbit
 from prefdyn.policies import UnconstrainedFeatures
 from prefdyn.rules import GradientStep
 

@@ -5,8 +5,18 @@ from typing import Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from figures._style import BLACK, BLUE, GREY, ORANGE, PREDICTED, SIMULATED, VERMILION, figure, panel
 from prefdyn import objectives
+from prefdyn.plots.house import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    PREDICTED,
+    SIMULATED,
+    VERMILION,
+    figure,
+    panel,
+)
 from prefdyn.policies import Autoregressive, LogLinear, UnconstrainedFeatures, softmax
 from prefdyn.rules import GradientStep
 

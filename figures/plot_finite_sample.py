@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures._style import BLACK, BLUE, PALETTE, VERMILION, figure, panel
 from prefdyn import MRSIPO, FiniteSample, cycle_strength, orbit, stability
 from prefdyn.games import rock_paper_scissors
+from prefdyn.plots.house import BLACK, BLUE, PALETTE, VERMILION, figure, panel
 
 TITLE = "Averaging over runs hides a cycle"
 CAPTION = """

@@ -6,9 +6,19 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from figures._style import BLACK, BLUE, GREEN, GREY, PREDICTED, SIMULATED, VERMILION, figure, panel
 from prefdyn import MRSDPO, MRSIPO, Inexact, Rule, orbit
 from prefdyn.games import rock_paper_scissors
+from prefdyn.plots.house import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    PREDICTED,
+    SIMULATED,
+    VERMILION,
+    figure,
+    panel,
+)
 from prefdyn.policies import centre, log_softmax
 
 TITLE = "Under-trained rounds are calmer"

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.kernel_view.training import agreement, predict, predict_in_function_space, train
 from analysis.kernel_view.trajectories import PAIR, SEEDS, toy
-from figures._style import BLACK, BLUE, GREY, SIMULATED, VERMILION, figure, panel
+from prefdyn.plots.house import BLACK, BLUE, GREY, SIMULATED, VERMILION, figure, panel
 from prefdyn.rules import Adam
 
 TITLE = "One simulator for all policies: predicted and actual changes of log-probs"

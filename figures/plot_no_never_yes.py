@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from matplotlib.lines import Line2D
 
-from figures._style import BLACK, BLUE, GREEN, GREY, ORANGE, SIMULATED, VERMILION, figure
 from prefdyn import Pair, objectives, orbit
 from prefdyn.displacement import diagnose_pair
+from prefdyn.plots.house import BLACK, BLUE, GREEN, GREY, ORANGE, SIMULATED, VERMILION, figure
 from prefdyn.policies import UnconstrainedFeatures, softmax
 from prefdyn.rules import GradientStep
 

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from figures._objectives import ordered, shown
-from figures._style import BLACK, BLUE, GREY, PREDICTED, SIMULATED, VERMILION, figure, panel
 from prefdyn import InputError, NoOptimum, fixed_point, games, orbit
 from prefdyn import stability as stability_of
 from prefdyn.objectives import Pair
+from prefdyn.plots.house import BLACK, BLUE, GREY, PREDICTED, SIMULATED, VERMILION, figure, panel
 from prefdyn.rules import MRS
 
 TITLE = "All objectives in rounds: who oscillates, who converges, who has no optimum"

@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures._style import BLACK, BLUE, GREY, VERMILION, figure, panel
 from prefdyn import MRS, PreferenceMatrix
 from prefdyn.games import (
     condorcet_winner,
@@ -16,6 +15,7 @@ from prefdyn.games import (
     smith_set,
     strongly_transitive,
 )
+from prefdyn.plots.house import BLACK, BLUE, GREY, VERMILION, figure, panel
 
 TITLE = "One round: what the sampler lets through"
 CAPTION = """

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from figures._style import (
+from prefdyn import MRSIPO, PreferenceMatrix, critical, ensemble, fixed_point, games, orbit
+from prefdyn import stability as stability_of
+from prefdyn.plots.house import (
     BLACK,
     BLUE,
     GREY,
@@ -15,8 +17,6 @@ from figures._style import (
     figure,
     panel,
 )
-from prefdyn import MRSIPO, PreferenceMatrix, critical, ensemble, fixed_point, games, orbit
-from prefdyn import stability as stability_of
 
 TITLE = "How cycles begin: period, size, windows of β, and a bistable game"
 CAPTION = """

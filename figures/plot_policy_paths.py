@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from figures._style import figure, panel
 from prefdyn import MRSIPO, Orbit, fixed_point, games, orbit
+from prefdyn.plots.house import figure, panel
 
 TITLE = "More of the current policy, or a weaker pull, turns convergence into a cycle"
 CAPTION = """

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from analysis.stable_preference_optimisation.population import DATA, PROMPTS, D, population
-from figures._style import BLACK, GREY, PALETTE, figure, panel
 from prefdyn import Pair, objectives
+from prefdyn.plots.house import BLACK, GREY, PALETTE, figure, panel
 from prefdyn.policies import LogLinear
 
 TITLE = "A population: pair accuracy, collapse, and the repair"

@@ -7,7 +7,8 @@ from matplotlib import colormaps
 from matplotlib.colors import CenteredNorm
 
 from analysis.stable_preference_optimisation.problems import descent, log_linear, tables
-from figures._style import (
+from prefdyn import DPO, objectives, orbit
+from prefdyn.plots.house import (
     BLACK,
     BLUE,
     GREEN,
@@ -19,7 +20,6 @@ from figures._style import (
     figure,
     panel,
 )
-from prefdyn import DPO, objectives, orbit
 from prefdyn.policies import Autoregressive, LogLinear, Tabular
 from prefdyn.rules import GradientFlow, GradientStep
 

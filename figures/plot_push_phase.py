@@ -7,7 +7,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch
 
 from figures._objectives import FAMILIES, family, ordered, pushes_at
-from figures._style import BLACK, CALM, GREY, figure
+from prefdyn.plots.house import BLACK, CALM, GREY, figure
 from prefdyn.policies import Tabular
 
 TITLE = "Which objectives can lower the chosen response, and from where"

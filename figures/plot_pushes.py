@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from figures._objectives import FAMILIES, family, ordered, pushes_at
-from figures._style import BLUE, GREY, PREDICTED, VERMILION, figure
 from prefdyn import objectives
+from prefdyn.plots.house import BLUE, GREY, PREDICTED, VERMILION, figure
 
 TITLE = "The pushes of all objectives"
 CAPTION = """

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures._following import follow, moduli
-from figures._style import BLACK, BLUE, GREEN, PALETTE, PREDICTED, VERMILION, figure
 from prefdyn import MRSIPO, PreferenceMatrix, advise, ensemble, orbit, stability
 from prefdyn.games import load
+from prefdyn.plots.house import BLACK, BLUE, GREEN, PALETTE, PREDICTED, VERMILION, figure
 
 TITLE = "Real games"
 CAPTION = """

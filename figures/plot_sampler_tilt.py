@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures._style import BLUE, GREEN, GREY, PREDICTED, SIMULATED, VERMILION, figure, panel
 from prefdyn import MRS, PreferenceMatrix
 from prefdyn.games import bradley_terry, strongly_transitive
+from prefdyn.plots.house import BLUE, GREEN, GREY, PREDICTED, SIMULATED, VERMILION, figure, panel
 
 TITLE = "Sampling the strong more often"
 CAPTION = """

@@ -7,7 +7,8 @@ from matplotlib.ticker import FuncFormatter
 from scipy.optimize import brentq
 
 from analysis.slime.formulas import margin_force, pull
-from figures._style import (
+from prefdyn import Pair, objectives
+from prefdyn.plots.house import (
     BLACK,
     BLUE,
     GREEN,
@@ -21,7 +22,6 @@ from figures._style import (
     figure,
     panel,
 )
-from prefdyn import Pair, objectives
 from prefdyn.policies import KernelPolicy, UnconstrainedFeatures
 from prefdyn.rules import GradientFlow, GradientStep
 

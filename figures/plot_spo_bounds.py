@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from analysis.stable_preference_optimisation.problems import descent, log_linear
-from figures._style import BLACK, GREY, PALETTE, PREDICTED, SIMULATED, figure, panel
 from prefdyn import DPO
+from prefdyn.plots.house import BLACK, GREY, PALETTE, PREDICTED, SIMULATED, figure, panel
 from prefdyn.policies import Tabular
 
 TITLE = "Stable preference optimisation: stationary point and bounds"

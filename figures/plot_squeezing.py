@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from figures._style import BLACK, BLUE, GREY, PREDICTED, SIMULATED, VERMILION, figure, panel
 from prefdyn import orbit
+from prefdyn.plots.house import BLACK, BLUE, GREY, PREDICTED, SIMULATED, VERMILION, figure, panel
 from prefdyn.policies import UnconstrainedFeatures, log_softmax
 from prefdyn.rules import GradientStep
 

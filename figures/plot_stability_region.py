@@ -7,8 +7,8 @@ from matplotlib.colors import ListedColormap
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from figures._style import BLACK, BLUE, CALM, GREEN, MOVING, ORANGE, figure, panel
 from prefdyn import MRSIPO, ensemble, fixed_point, games, stability
+from prefdyn.plots.house import BLACK, BLUE, CALM, GREEN, MOVING, ORANGE, figure, panel
 
 TITLE = "Where it converges: exact boundary, certificates and simulated verdicts"
 CAPTION = """

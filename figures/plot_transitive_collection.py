@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from figures import _collections as experiment
-from figures._style import BLACK, BLUE, PREDICTED, SEQUENTIAL, SIMULATED, VERMILION, figure
+from prefdyn.plots.house import BLACK, BLUE, PREDICTED, SEQUENTIAL, SIMULATED, VERMILION, figure
 
 TITLE = "The experiment, strongly transitive preferences"
 CAPTION = """

@@ -4,9 +4,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-"""Okabe and Ito's palette, told apart with any common colour blindness."""
-INK, SOFT, FAINT = "#000000", "#767676", "#BDBDB6"
+from prefdyn.plots.house import BLACK, GREY, PALETTE
+
+INK, SOFT, FAINT = BLACK, GREY, "#BDBDB6"
 
 
 def axes(ax: Axes | None, **subplot: Any) -> Axes:
@@ -20,4 +20,4 @@ def axes(ax: Axes | None, **subplot: Any) -> Axes:
 
 def colour(index: int) -> str:
     """The index-th colour of the palette, which repeats."""
-    return COLOURS[index % len(COLOURS)]
+    return PALETTE[index % len(PALETTE)]

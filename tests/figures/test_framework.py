@@ -20,7 +20,7 @@ from prefdyn import claims
 def scripts(tmp_path, monkeypatch):
     """A folder of scripts in place of the real one."""
     monkeypatch.setattr(_make, "FOLDER", tmp_path)
-    for name in ("plot_fake.py", "plot_other.py", "_style.py"):
+    for name in ("plot_fake.py", "plot_other.py", "_shared.py"):
         (tmp_path / name).write_text("one = 1\n")
     return tmp_path
 
@@ -57,7 +57,7 @@ def test_the_key_follows_content_and_nothing_else(scripts):
     (scripts / "plot_other.py").write_text("two = 2\n")
     assert key() == first
     assert len({first, key(seed=1), key(full=True)}) == 3
-    for name in ("plot_fake.py", "_style.py"):
+    for name in ("plot_fake.py", "_shared.py"):
         before = key()
         (scripts / name).write_text("two = 2\n")
         assert key() != before

@@ -1,4 +1,4 @@
-"""House style: one palette, one way to mark what is predicted and what is simulated."""
+"""House style of our figures: one palette, one way to mark what is predicted and what is seen."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
