@@ -9,3 +9,6 @@ from ._pair_loss import PairLoss as PairLoss
 from .logprobs import token_logprobs as token_logprobs
 from .models import LanguageModel as LanguageModel
 from .models import load as load
+from .reference import fingerprint as fingerprint
+from .sampling import continuations as continuations
+from .sampling import greedy as greedy
