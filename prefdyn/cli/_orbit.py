@@ -115,7 +115,7 @@ class Orbit(Recipe):
         return rule if self.votes is None else FiniteSample(rule, self.votes)
 
     def _write(self, rule: "Rule", run: "Run", names: list[str]) -> Iterator[str]:
-        from prefdyn.cli._files import write_atomically
+        from prefdyn._files import write_atomically
 
         if self.csv is not None:
             write_atomically(self.csv, lambda path: _write_csv(path, run, names))
