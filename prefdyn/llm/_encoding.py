@@ -103,19 +103,31 @@ def encode(
             "eos=False."
         )
     pairs = [_encode_one(tokenizer, *both, eos) for both in zip(each, responses, strict=True)]
-    for number, (before, tokens) in enumerate(pairs):
+    for number, (_, tokens) in enumerate(pairs):
         if not tokens:
             raise InputError(f"Response {number} is empty: a response needs at least one token.")
-        if not before:
-            raise InputError(
-                f"The prompt of response {number} has no token: give a prompt, or a tokenizer "
-                "that begins with a special token."
-            )
     return Responses(tuple(before for before, _ in pairs), tuple(tokens for _, tokens in pairs))
 
 
+def prompt_ids(tokenizer: Any, prompt: str | Sequence[int]) -> Tokens:
+    """Token ids of a prompt, with what the tokenizer puts before a text; ids stay as they are.
+
+    Raises
+    ------
+    InputError
+        For a prompt without a token.
+    """
+    tokens = _ids(tokenizer, prompt) if isinstance(prompt, str) else tuple(map(int, prompt))
+    if not tokens:
+        raise InputError(
+            "The prompt has no token: give a prompt, or a tokenizer that begins with a special "
+            "token."
+        )
+    return tokens
+
+
 def _encode_one(tokenizer: Any, prompt: Any, response: Any, eos: bool) -> tuple[Tokens, Tokens]:
-    before = _ids(tokenizer, prompt) if isinstance(prompt, str) else tuple(map(int, prompt))
+    before = prompt_ids(tokenizer, prompt)
     if not isinstance(response, str):
         return before, tuple(map(int, response))
     if not response:

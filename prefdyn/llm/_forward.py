@@ -57,6 +57,11 @@ def check_fits(model: Any, responses: Responses) -> None:
             )
 
 
+def device_of(model: Any) -> torch.device:
+    """Where token ids must lie for the model to read them."""
+    return unwrapped(model).get_input_embeddings().weight.device
+
+
 def completion_states(model: Any, responses: Responses) -> States:
     """Run the model below its head over all responses, in one padded batch.
 
@@ -69,7 +74,7 @@ def completion_states(model: Any, responses: Responses) -> States:
         As of `check_fits`.
     """
     check_fits(model, responses)
-    device = unwrapped(model).get_input_embeddings().weight.device
+    device = device_of(model)
     whole = [p + t for p, t in zip(responses.prompt_tokens, responses.tokens, strict=True)]
     longest = max(map(len, whole))
     ids = torch.tensor([row + (0,) * (longest - len(row)) for row in whole], device=device)
