@@ -28,7 +28,10 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
 		awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
-reproduce: $(STAMP) ## check all claims, draw all figures, write report/index.html
+reproduce: $(STAMP) ## check all claims, draw all figures, validate on a language model, report
+	@mkdir -p report
+	@$(PY) -m prefdyn validate --size quick --out report/validation > report/validation.txt
+	@tail -n 1 report/validation.txt
 	@$(PY) -m figures --report
 
 test: $(STAMP) ## the fast tests

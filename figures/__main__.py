@@ -41,9 +41,11 @@ def main(arguments: list[str] | None = None) -> int:
     failures = [sentence for outcome in outcomes if (sentence := _failure(outcome))]
     print(f"{_summary(outcomes)}; {seconds:.0f} s")
     if options.report:
+        from figures import _validation
         from figures._report import write
 
-        print("report:", write(outcomes, seconds, options.seed, options.full))
+        validation = _validation.read()
+        print("report:", write(outcomes, seconds, options.seed, options.full, validation))
     print(*failures, sep="\n", end="\n" if failures else "", file=sys.stderr)
     return int(bool(failures))
 

@@ -19,7 +19,10 @@ MEANING = {
     "fails": "violated, or its check could not run",
     "not_run": "has no check here",
 }
-PACKAGES = ("prefdyn", "numpy", "scipy", "sympy", "torch", "numba", "matplotlib", "mpltern")
+PACKAGES = (
+    *("prefdyn", "numpy", "scipy", "sympy", "torch", "transformers", "numba"),
+    *("matplotlib", "mpltern"),
+)
 LETTERS = {
     "alpha": "α",
     "beta": "β",
@@ -37,8 +40,14 @@ VECTOR_LIMIT = 1_500_000
 """Bytes of SVG above which the page embeds the PNG instead: a page must still scroll."""
 
 
-def write(outcomes: list[Outcome], seconds: float, seed: int, full: bool) -> Path:
-    """Write the report from the outcomes of all jobs and return where it is."""
+def write(
+    outcomes: list[Outcome],
+    seconds: float,
+    seed: int,
+    full: bool,
+    validation: dict[str, Any] | None = None,
+) -> Path:
+    """Write the report from the outcomes of all jobs, and return where it is."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -50,9 +59,11 @@ def write(outcomes: list[Outcome], seconds: float, seed: int, full: bool) -> Pat
     )
     environment.filters["number"] = number
     environment.filters["greek"] = greek
+    environment.filters["measured"] = measured
     page = environment.get_template("report.html.jinja").render(
         claims=[claim_of(outcome) for outcome in outcomes if outcome.job.kind == "claim"],
         figures=[figure_of(outcome) for outcome in outcomes if outcome.job.kind == "figure"],
+        validation=validation,
         verdicts=VERDICTS,
         meaning=MEANING,
         versions={"Python": platform.python_version(), **versions()},
@@ -115,6 +126,11 @@ def number(value: float | None) -> str:
     if value is None:
         return ""
     return re.sub(r"e([+-])0(\d)$", r"e\1\2", f"{value:.1e}") if value else "0"
+
+
+def measured(value: float | str | None) -> str:
+    """A number of a validation with four digits; words as they are."""
+    return "" if value is None else value if isinstance(value, str) else f"{value:.4g}"
 
 
 def greek(text: str) -> str:

@@ -16,12 +16,14 @@ from prefdyn.cli._games import Games
 from prefdyn.cli._orbit import Orbit
 from prefdyn.cli._output import show
 from prefdyn.cli._stability import Stability
+from prefdyn.cli._validate import Validate
 
 COMMANDS: dict[str, Any] = {
     "stability": Stability,
     "orbit": Orbit,
     "claims": Claims,
     "games": Games,
+    "validate": Validate,
 }
 _ABOUT = f"""The dynamics of preference optimisation (prefdyn {__version__}).
 
@@ -35,6 +37,9 @@ _Any = (
     | Annotated[Orbit, subcommand("orbit", description="Run a recipe and measure the run.")]
     | Annotated[Claims, subcommand("claims", description="List what the answers rest on.")]
     | Annotated[Games, subcommand("games", description="List the built-in games, or look at one.")]
+    | Annotated[
+        Validate, subcommand("validate", description="Test the predictions on a language model.")
+    ]
 )
 
 

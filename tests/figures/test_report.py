@@ -1,10 +1,11 @@
+import json
 import re
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from figures import _report
+from figures import _report, _validation
 from figures._pool import Job, Outcome
 from prefdyn import claims
 
@@ -106,3 +107,44 @@ def test_numbers(value, text):
 def test_parameters_become_letters_and_other_words_stay():
     text = "alpha^2 + (lam a/beta)^2, sqrt(beta), beta_c, mu0, alphabet, tau, taut"
     assert _report.greek(text) == "α^2 + (λ a/β)^2, √(β), β_c, μ0, alphabet, τ, taut"
+
+
+def test_what_was_measured_on_a_language_model_is_shown(tmp_path, monkeypatch):
+    def record(experiment, quantity, verdict, note=""):
+        return {
+            "experiment": experiment,
+            "quantity": quantity,
+            "predicted": 0.26667,
+            "measured": "both fall",
+            "tolerance": "within 5 %",
+            "verdict": verdict,
+            "note": note,
+        }
+
+    monkeypatch.setattr(_report, "PAGE", tmp_path / "index.html")
+    (tmp_path / "rounds.svg").write_text("<svg/>")
+    records = [
+        record("rounds", "critical beta", "holds"),
+        record("squeezing", "the run itself", "fails", "no <memory>"),
+    ]
+    model = {"model": "shipped", "parameters": 262144, "size": "quick"}
+    names = {"experiments": ["rounds", "squeezing"]}
+    about = {"title": "Rounds", "caption": "alpha", "claims": ["MRS-1"], "seconds": 2.5}
+    files = {"model": model | names, "validation": records, "rounds": about}
+    for name, content in files.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(content))
+
+    validation = _validation.read(tmp_path)
+    text = _report.write([], 1.0, 0, False, validation).read_text("utf-8")
+    assert "262,144 parameters" in text
+    assert "the language model that ships" in text
+    assert "0.2667" in text
+    assert "both fall" in text
+    assert "no &lt;memory&gt;" in text
+    assert "✗ 1 fails" in text
+    assert text.count("data:image/svg+xml") == 1
+
+
+def test_without_a_validation_the_page_says_nothing_of_one(page, tmp_path):
+    assert _validation.read(tmp_path / "nowhere") is None
+    assert "validation" not in page()

@@ -1,0 +1,124 @@
+import json
+import sys
+import types
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+
+from prefdyn import InputError
+from prefdyn.llm import validate
+from prefdyn.llm.models import LanguageModel
+from prefdyn.llm.validate import _run
+
+
+@pytest.fixture
+def fakes(monkeypatch):
+    """Two experiments, and a model, that cost nothing; they count their calls."""
+    calls = []
+
+    def load(name, **settings):
+        return LanguageModel(torch.nn.Linear(2, 1), None)
+
+    def predict(lm, size, seed):
+        calls.append(("predict", size, seed))
+        return {"slope": float("nan"), "weights": torch.ones(2)}
+
+    def measure(lm, predicted, size, seed):
+        calls.append(("measure", predicted))
+        return {"slope": 2.0}
+
+    def records(predicted, measured):
+        return [validate.close("rounds", "slope", 2.1, measured["slope"], relative=0.1)]
+
+    def broken(lm, predicted, size, seed):
+        raise InputError("There is nothing to train on.")
+
+    def draw(predicted, measured):
+        calls.append(("draw",))
+        return Figure()
+
+    for name, how in (("rounds", measure), ("squeezing", broken)):
+        module = types.ModuleType(f"prefdyn.llm.validate.{name}")
+        parts = {"TITLE": "A\ntitle", "CAPTION": "Two\nlines.", "CLAIMS": ("MRS-1",)}
+        functions = {"predict": predict, "measure": how, "records": records, "draw": draw}
+        vars(module).update(parts | functions)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(_run, "load", load)
+    # The same weights would be drawn again by no one: what is asked here is what is stored.
+    monkeypatch.setattr(_run, "fingerprint", lambda model, tokenizer: "weights")
+    return calls
+
+
+def run(out, *names, **settings):
+    return validate.run(out=out, experiments=names, processes=1, size="quick", **settings)
+
+
+def test_predictions_are_on_disk_before_anything_is_trained(fakes, tmp_path, monkeypatch):
+    module = sys.modules["prefdyn.llm.validate.rounds"]
+
+    def measure(lm, predicted, size, seed):
+        stored = json.loads((tmp_path / "predictions" / "rounds.json").read_text())
+        assert stored["predicted"] == predicted == {"slope": None, "weights": [1.0, 1.0]}
+        return {"slope": 2.0}
+
+    monkeypatch.setattr(module, "measure", measure)
+    (record,) = run(tmp_path, "rounds")
+    assert (record.verdict, record.tolerance) == ("holds", "within 10 %")
+    written = json.loads((tmp_path / "validation.json").read_text())
+    fields = {"experiment", "quantity", "predicted", "measured", "tolerance", "verdict", "note"}
+    assert [set(line) for line in written] == [fields]
+    assert (tmp_path / "rounds.png").exists()
+
+
+def test_what_is_done_is_not_done_again(fakes, tmp_path):
+    first = run(tmp_path, "rounds")
+    done = len(fakes)
+    assert run(tmp_path, "rounds") == first
+    assert len(fakes) == done
+    run(tmp_path, "rounds", seed=1)
+    assert len(fakes) == 2 * done
+
+
+def test_predictions_of_a_killed_run_are_kept(fakes, tmp_path):
+    run(tmp_path, "rounds")
+    (tmp_path / "rounds.json").unlink()
+    run(tmp_path, "rounds")
+    assert [call[0] for call in fakes] == ["predict", "measure", "draw", "measure", "draw"]
+
+
+def test_an_experiment_that_breaks_fails_and_the_others_go_on(fakes, tmp_path):
+    records = run(tmp_path, "squeezing", "rounds")
+    assert [(r.experiment, r.verdict) for r in records] == [
+        ("rounds", "holds"),
+        ("squeezing", "fails"),
+    ]
+    assert records[1].note == "There is nothing to train on."
+    assert not (tmp_path / "squeezing.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"experiments": ("orbits",)}, "experiment 'orbits' is not known"),
+        ({"size": "huge"}, "size 'huge' is not known"),
+        ({"processes": 0}, "processes is 0"),
+    ],
+)
+def test_wrong_settings_are_refused(fakes, tmp_path, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        validate.run(out=tmp_path, **settings)
+
+
+def test_verdicts_follow_the_stated_rule():
+    def verdict(record):
+        return record.verdict
+
+    assert verdict(validate.close("e", "q", 1.0, 1.04, relative=0.05)) == "holds"
+    assert verdict(validate.close("e", "q", 1.0, 1.06, relative=0.05)) == "fails"
+    assert verdict(validate.close("e", "q", 0.0, float("nan"), absolute=1.0)) == "fails"
+    assert verdict(validate.bounded("e", "q", 0.95, least=0.9, most=1)) == "holds"
+    assert verdict(validate.bounded("e", "q", 0.89, least=0.9)) == "fails"
+    assert verdict(validate.bounded("e", "q", float("nan"), least=0.9)) == "fails"
+    assert verdict(validate.told("e", "q", 3)) == "reported"
+    assert verdict(validate.not_run("e", "q", "no such token")) == "not_run"
