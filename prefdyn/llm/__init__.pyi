@@ -6,9 +6,15 @@ from ._forward import log_probs as log_probs
 from ._forward import token_log_probs as token_log_probs
 from ._head import Head as Head
 from ._pair_loss import PairLoss as PairLoss
+from .geometry import Geometry as Geometry
+from .geometry import response_geometry as response_geometry
 from .logprobs import token_logprobs as token_logprobs
 from .models import LanguageModel as LanguageModel
 from .models import load as load
+from .predict import Memory as Memory
+from .predict import Prediction as Prediction
+from .predict import parameter_vector as parameter_vector
+from .predict import predict_training as predict_training
 from .reference import fingerprint as fingerprint
 from .sampling import continuations as continuations
 from .sampling import greedy as greedy
