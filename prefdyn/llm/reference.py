@@ -49,10 +49,10 @@ def fingerprint(model: Any, tokenizer: Any = None) -> str:
     return digest.hexdigest()
 
 
-def _bytes(tensor: Tensor) -> memoryview:
+def _bytes(tensor: Tensor) -> Any:
     """The bytes of a tensor of any dtype, on the CPU."""
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+    return flat.view(torch.uint8).numpy().data
 
 
 def _text(value: Any) -> bytes:
