@@ -12,6 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 CACHE = ROOT / ".cache"
 
+APART = ("prefdyn/cli", "prefdyn/llm")
+"""What no claim and no figure rests on; an import contract holds that."""
+
 
 def source_key(folders: Iterable[str], *extra: Any) -> str:
     """Digest of everything a result depends on: sources, pinned environment, and `extra`.
@@ -19,7 +22,7 @@ def source_key(folders: Iterable[str], *extra: Any) -> str:
     Parameters
     ----------
     folders
-        Folders of the checkout; every file in them counts, compiled ones excepted.
+        Folders of the checkout; every file in them counts, but for compiled ones and `APART`.
     extra
         What else the result depends on, such as a seed; values with a faithful ``repr``.
     """
@@ -29,12 +32,16 @@ def source_key(folders: Iterable[str], *extra: Any) -> str:
         files += sorted(
             path
             for path in (ROOT / folder).rglob("*")
-            if path.is_file() and "__pycache__" not in path.parts
+            if path.is_file() and "__pycache__" not in path.parts and not _apart(path)
         )
     for path in files:
         digest.update(f"\0{path.relative_to(ROOT)}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
+
+
+def _apart(path: Path) -> bool:
+    return any(path.is_relative_to(ROOT / folder) for folder in APART)
 
 
 def cached(

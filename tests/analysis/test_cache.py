@@ -41,6 +41,16 @@ def test_the_key_ignores_file_times_and_compiled_files(checkout):
     assert source_key(["src"], 0) == before
 
 
+def test_the_key_ignores_what_no_claim_rests_on(checkout):
+    (checkout / "prefdyn" / "llm").mkdir(parents=True)
+    (checkout / "prefdyn" / "llmx.py").write_text("a = 1\n")
+    before = source_key(["prefdyn"], 0)
+    (checkout / "prefdyn" / "llm" / "train.py").write_text("a = 1\n")
+    assert source_key(["prefdyn"], 0) == before
+    (checkout / "prefdyn" / "llmx.py").write_text("a = 2\n")
+    assert source_key(["prefdyn"], 0) != before
+
+
 def test_a_value_is_computed_once_per_key(checkout):
     calls = []
 
