@@ -56,9 +56,7 @@ class FiniteSample(Wrapper):
             raise InputError("FiniteSample draws votes: pass a numpy Generator as rng.")
         P = get_parameter(self.rule, "game").P
         shape = np.broadcast_shapes(P.shape[:-2], state.shape[:-1])
-        wins = np.triu(rng.binomial(self.votes, np.broadcast_to(P, (*shape, self.K, self.K))), 1)
-        estimate = np.triu(wins / self.votes, 1)
-        estimate = estimate + np.tril(1 - np.swapaxes(estimate, -1, -2), -1) + np.eye(self.K) / 2
+        estimate = voted(P, self.votes, rng, shape)
         noisy = set_parameter(self.rule, "game", PreferenceMatrix(estimate))
         return noisy.step(state, t, rng)
 
@@ -71,3 +69,13 @@ class FiniteSample(Wrapper):
         """Jacobian of the wrapped rule, the limit of many votes."""
         inner = self.rule.jacobian(state)
         return Jacobian(inner.matrix, f"{inner.by}, limit of many votes")
+
+
+def voted(
+    P: np.ndarray, votes: int, rng: np.random.Generator, shape: tuple[int, ...] = ()
+) -> np.ndarray:
+    """Win rates (*shape, K, K) in `votes` Bernoulli votes on each pair of games P (..., K, K)."""
+    K = P.shape[-1]
+    wins = np.triu(rng.binomial(votes, np.broadcast_to(P, (*shape, K, K))), 1)
+    estimate = np.triu(wins / votes, 1)
+    return estimate + np.tril(1 - np.swapaxes(estimate, -1, -2), -1) + np.eye(K) / 2

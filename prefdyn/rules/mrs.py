@@ -177,22 +177,8 @@ class MRS(MixedReferenceSampling):
         import torch
 
         P = torch.tensor(self.game.P)
-        win_rates = (P @ mu[..., None])[..., 0]
-        log_policy = log_softmax(theta)
-        chosen, rejected = torch.broadcast_tensors(
-            log_policy[..., :, None], log_policy[..., None, :]
-        )
-        pair = Pair(
-            chosen=chosen,
-            rejected=rejected,
-            ref_chosen=reference[..., :, None],
-            ref_rejected=reference[..., None, :],
-            chosen_win_rate=win_rates[..., :, None],
-            rejected_win_rate=win_rates[..., None, :],
-        )
-        objective = self._objective()
-        if objective.token_level:
-            pair = _one_token(pair)
+        log_policy, objective = log_softmax(theta), self._objective()
+        pair = every_pair(objective, log_policy, reference, (P @ mu[..., None])[..., 0])
         by = objective.derivatives(pair, create_graph=create_graph)
         policy, mu = log_policy.exp(), mu.clamp(min=1e-300)
         wins, losses, transposed = P * mu[..., None, :], P.mT * mu[..., None, :], lambda x: x.mT
@@ -235,8 +221,36 @@ class _System(NamedTuple):
     hessian: Any
 
 
-def _one_token(pair: Pair) -> Pair:
-    """The same pair with every response as a single token."""
+def every_pair(objective: Objective, log_policy: Array, reference: Array, win_rates: Array) -> Pair:
+    """Every ordered pair of K responses as an objective sees it, each response as one token.
+
+    Parameters
+    ----------
+    objective
+        Which fields it needs decides which are there.
+    log_policy, reference
+        Log-probabilities (..., K) as torch tensors.
+    win_rates
+        Of each response against the sampler, (..., K).
+
+    Returns
+    -------
+    Pair
+        With fields (..., K, K): rows are chosen, columns rejected.
+    """
+    import torch
+
+    chosen, rejected = torch.broadcast_tensors(log_policy[..., :, None], log_policy[..., None, :])
+    pair = Pair(
+        chosen=chosen,
+        rejected=rejected,
+        ref_chosen=reference[..., :, None],
+        ref_rejected=reference[..., None, :],
+        chosen_win_rate=win_rates[..., :, None],
+        rejected_win_rate=win_rates[..., None, :],
+    )
+    if not objective.token_level:
+        return pair
     tokens = {
         f"{name}_tokens": value[..., None]
         for name, value in pair.given().items()
