@@ -6,6 +6,9 @@ from ._forward import log_probs as log_probs
 from ._forward import token_log_probs as token_log_probs
 from ._head import Head as Head
 from ._pair_loss import PairLoss as PairLoss
+from ._pair_loss import with_mismatched as with_mismatched
+from .fit import Path as Path
+from .fit import train_on as train_on
 from .geometry import Geometry as Geometry
 from .geometry import response_geometry as response_geometry
 from .logprobs import token_logprobs as token_logprobs
