@@ -61,6 +61,29 @@ class Entanglement:
         """1 if the rejected response rises, -1 if it falls, 0 if it stays."""
         return _sign(self.rejected_overlap, self.rejected_own)
 
+    @property
+    def cosine(self) -> float:
+        """Of the angle between the two gradients; 0 where one of them vanishes."""
+        size = float(np.sqrt(self.chosen_square * self.rejected_square))
+        return self.inner / size if size else 0.0
+
+    @property
+    def kind(self) -> str:
+        """``"ideal"``, ``"both down"``, ``"both up"``, ``"reversed"``, or ``"still"``.
+
+        ``"reversed"`` (chosen down, rejected up) needs a push below 0.  A response that stays
+        counts as moving the way the objective wants; ``"still"`` means that neither moves.
+        """
+        up, down = self.chosen_sign, -self.rejected_sign
+        if up == down == 0:
+            return "still"
+        return {
+            (True, True): "ideal",
+            (False, True): "both down",
+            (True, False): "both up",
+            (False, False): "reversed",
+        }[up >= 0, down >= 0]
+
 
 @dataclass(frozen=True, eq=False)
 class PairDiagnosis:
@@ -128,20 +151,11 @@ class PairDiagnosis:
 
     @property
     def kind(self) -> str:
-        """``"ideal"``, ``"both down"``, ``"both up"``, ``"reversed"``, or ``"still"``.
+        """``"ideal"``, ``"both down"``, ``"both up"``, ``"reversed"`` or ``"still"``.
 
-        ``"reversed"`` (chosen down, rejected up) needs a push below 0.  A response that stays
-        counts as moving the way the objective wants; ``"still"`` means that neither moves.
+        See `Entanglement.kind`.
         """
-        up, down = self.entanglement.chosen_sign, -self.entanglement.rejected_sign
-        if up == down == 0:
-            return "still"
-        return {
-            (True, True): "ideal",
-            (False, True): "both down",
-            (True, False): "both up",
-            (False, False): "reversed",
-        }[up >= 0, down >= 0]
+        return self.entanglement.kind
 
     @property
     def gainers(self) -> tuple[Gainer, ...]:
