@@ -1,0 +1,204 @@
+"""The geometry of a model at some responses: their log-probabilities and gradients."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from prefdyn._errors import InputError
+from prefdyn._inputs import choice, count
+from prefdyn.llm._encoding import Responses, encode
+from prefdyn.llm._forward import completion_states
+from prefdyn.llm._gradients import row_gradients
+from prefdyn.llm._head import Head
+from prefdyn.llm._parameters import Selection, at_rest, check_finite, select_parameters
+from prefdyn.policies import KernelPolicy
+
+METHODS = "auto", "gradients", "layer-wise"
+
+
+@dataclass(frozen=True, eq=False)
+class Geometry:
+    r"""What a model says of R responses, and how they hang together; by `response_geometry`.
+
+    .. math:: K_{ij} = \langle \nabla_\theta \log\pi(y_i), \nabla_\theta \log\pi(y_j) \rangle
+
+    is all that gradient descent on any pairs of these responses sees to first order (claim KER-1);
+    optimisers that treat parameters one by one also need the gradients (claim KER-7).
+
+    Attributes
+    ----------
+    responses : Responses
+        The R responses, T tokens at most, to one prompt or to several.
+    token_log_probs : numpy.ndarray
+        Log-probability of every token, (R, T), in nats; 0 in the padding.
+    hidden : tuple of numpy.ndarray
+        States after the final norm that predict the tokens, (n_i, d) each.
+    gram : numpy.ndarray
+        K of the summed log-probabilities, (R, R), double precision.
+    gradients : numpy.ndarray or None
+        Rows of which ``gram`` holds the inner products, (R, P), in the model's precision.
+    token_gram, token_gradients : numpy.ndarray or None
+        The same for single tokens, (R, T, R, T) and (R, T, P), where they were asked for.
+    parameter_names : tuple of str
+        The measured parameters, in the order in which gradients hold them.
+    method : str
+        ``"gradients"`` or ``"layer-wise"``.
+    """
+
+    responses: Responses
+    token_log_probs: np.ndarray
+    hidden: tuple[np.ndarray, ...]
+    gram: np.ndarray
+    gradients: np.ndarray | None
+    token_gram: np.ndarray | None
+    token_gradients: np.ndarray | None
+    parameter_names: tuple[str, ...]
+    method: str
+
+    @property
+    def log_probs(self) -> np.ndarray:
+        """Summed log-probability of every response, (R,)."""
+        return self.token_log_probs.sum(-1)
+
+    def policy(self) -> KernelPolicy:
+        """The model linearised here, for the simulator.
+
+        From the gradients where they are known, so that any optimiser can run on it, else from the
+        Gram matrix; token by token where tokens were measured.
+        """
+        common: dict[str, Any] = {"prompts": self.responses.prompts}
+        if self.token_gram is not None:
+            common["mask"] = self.responses.mask
+            log_probs, gram, rows = self.token_log_probs, self.token_gram, self.token_gradients
+        else:
+            common["lengths"] = self.responses.lengths
+            log_probs, gram, rows = self.log_probs, self.gram, self.gradients
+        if rows is not None:
+            return KernelPolicy.from_gradients(log_probs, rows, **common)
+        return KernelPolicy(log_probs, gram, **common)
+
+
+def response_geometry(
+    model: Any,
+    tokenizer: Any,
+    prompt: Any,
+    responses: Any,
+    *,
+    parameters: Selection = "all",
+    method: str = "auto",
+    tokens: bool = False,
+    dtype: torch.dtype | None = None,
+    batch: int = 4,
+) -> Geometry:
+    """Log-probabilities of responses, and inner products of their gradients.
+
+    Parameters
+    ----------
+    model, tokenizer
+        A causal language model and its tokenizer, which may be None if there is nothing to encode.
+    prompt, responses
+        As of `encode`; or None and `Responses`, which may answer several prompts.
+    parameters
+        As of `prefdyn.llm._parameters.select_parameters`: ``"all"``, ``"trainable"``, ``"head"`` or
+        patterns of names.
+    method
+        ``"gradients"`` keeps the gradient of every response; ``"auto"`` is that.
+    tokens
+        Whether to measure single tokens too, for objectives that see them.
+    dtype
+        Precision in which to run a copy of the model; by default the model itself runs as it is.
+    batch
+        Responses that run together.
+
+    Raises
+    ------
+    InputError
+        As of `encode`; for an unknown method or parameter, tokens that do not fit the model, or
+        numbers that are not finite.
+    """
+    choice(method, METHODS, "method")
+    count(batch, "batch")
+    if not isinstance(responses, Responses):
+        responses = encode(tokenizer, prompt, responses)
+    elif prompt is not None:
+        raise InputError("The responses are encoded behind their prompts: give prompt=None.")
+    if dtype is not None:
+        model = copy.deepcopy(model).to(dtype)
+    chosen = select_parameters(model, parameters)
+    token_log_probs, hidden = _measured(model, responses, batch)
+    with at_rest(model, chosen):
+        rows = _each_token(responses) if tokens else responses
+        gradients = row_gradients(model, rows, chosen, batch)
+        check_finite(model, gradients, "gradients")
+    flat = _gram(gradients)
+    token_gram = token_gradients = None
+    if tokens:
+        token_gradients = _table(gradients, responses)
+        token_gram = _table(_table(flat, responses).transpose(2, 0, 1), responses)
+        gram = token_gram.sum((1, 3))
+        sums = token_gradients.sum(1)
+    else:
+        gram, sums = flat.numpy(), gradients.numpy()
+    return Geometry(
+        responses=responses,
+        token_log_probs=token_log_probs,
+        hidden=hidden,
+        gram=gram,
+        gradients=sums,
+        token_gram=token_gram,
+        token_gradients=token_gradients,
+        parameter_names=tuple(chosen),
+        method="gradients",
+    )
+
+
+def _measured(
+    model: Any, responses: Responses, batch: int
+) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+    """Token log-probabilities (R, T) and the states that predict them."""
+    table = np.zeros(responses.mask.shape)
+    hidden: list[np.ndarray] = []
+    with at_rest(model, {}), torch.no_grad():
+        head = Head.of(model)
+        for first in range(0, len(responses), batch):
+            part = responses[first : first + batch]
+            states = completion_states(model, part)
+            logits = head.logits(states.hidden).double()
+            values = logits.log_softmax(-1).gather(-1, states.targets[:, None])[:, 0]
+            check_finite(model, values, "log-probabilities")
+            rows, columns = part.places
+            table[first + rows, columns] = values.cpu().numpy()
+            split = states.hidden.cpu().to(torch.promote_types(states.hidden.dtype, torch.float32))
+            hidden += [piece.numpy() for piece in split.split(part.lengths.tolist())]
+    return table, tuple(hidden)
+
+
+def _each_token(responses: Responses) -> Responses:
+    """Every token as a response of its own, behind the prompt and the tokens before it."""
+    pairs = [
+        (prompt + tokens[:t], tokens[t : t + 1])
+        for prompt, tokens in zip(responses.prompt_tokens, responses.tokens, strict=True)
+        for t in range(len(tokens))
+    ]
+    return Responses(tuple(before for before, _ in pairs), tuple(token for _, token in pairs))
+
+
+def _gram(rows: Tensor, block: int = 1 << 16) -> Tensor:
+    """``rows rowsᵀ`` of (R, P) in double precision, without a second copy of the rows."""
+    gram = torch.zeros(len(rows), len(rows), dtype=torch.float64)
+    for first in range(0, rows.shape[1], block):
+        part = rows[:, first : first + block].double()
+        gram += part @ part.T
+    return gram
+
+
+def _table(values: Any, responses: Responses) -> np.ndarray:
+    """Values (N, ...) of the N response tokens as (R, T, ...), 0 in the padding."""
+    values = np.asarray(values)
+    table = np.zeros((*responses.mask.shape, *values.shape[1:]), values.dtype)
+    table[responses.places] = values
+    return table

@@ -1,0 +1,218 @@
+"""The geometry of a model at some responses."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from prefdyn import InputError, llm
+from prefdyn.llm import Responses, response_geometry
+from prefdyn.policies import LinearisedPolicy
+
+PROMPT = (1, 5, 9)
+TOKENS = ((3, 4, 5), (7, 2), (11, 12, 13, 14, 2), (6,))
+RESPONSES = Responses((PROMPT,) * 4, TOKENS)
+
+
+@pytest.fixture(scope="module")
+def model():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=23,
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=32,
+        tie_word_embeddings=False,
+        initializer_range=0.3,
+    )
+    model: Any = LlamaForCausalLM(config).double().eval()
+    for layer in model.model.layers:
+        layer.input_layernorm = torch_norm(layer.input_layernorm)
+        layer.post_attention_layernorm = torch_norm(layer.post_attention_layernorm)
+    model.model.norm = torch_norm(model.model.norm)
+    return model
+
+
+def torch_norm(norm):
+    """Torch's norm in place of transformers', which computes in single precision whatever comes."""
+    return torch.nn.RMSNorm(norm.weight.shape, eps=norm.variance_epsilon, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def geometry(model):
+    return response_geometry(model, None, None, RESPONSES)
+
+
+def plain_gradients(model, responses, parameters):
+    """One backward pass per response, run alone, through the model's own logits."""
+    rows = []
+    for prompt, tokens in zip(responses.prompt_tokens, responses.tokens, strict=True):
+        ids = torch.tensor([prompt + tokens])
+        logs = model(ids).logits[0].log_softmax(-1)[len(prompt) - 1 : -1]
+        total = logs[torch.arange(len(tokens)), list(tokens)].sum()
+        gradients = torch.autograd.grad(total, parameters, materialize_grads=True)
+        rows.append(torch.cat([g.reshape(-1) for g in gradients]))
+    return torch.stack(rows).numpy()
+
+
+def test_gradients_are_those_of_each_response_by_itself(model, geometry):
+    rows = plain_gradients(model, RESPONSES, list(model.parameters()))
+    assert_allclose(geometry.gradients, rows, atol=1e-12)
+    assert_allclose(geometry.gram, rows @ rows.T, rtol=1e-12)
+    assert_allclose(geometry.log_probs, llm.log_probs(model, RESPONSES).detach(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_padding_and_batches_change_nothing(model, geometry, batch):
+    other = response_geometry(model, None, None, RESPONSES, batch=batch)
+    assert_allclose(other.gram, geometry.gram, rtol=1e-11)
+    for states, same in zip(other.hidden, geometry.hidden, strict=True):
+        assert_allclose(states, same, atol=1e-13)
+
+
+def test_padding_changes_nothing_in_single_precision(model, geometry):
+    together = response_geometry(model, None, None, RESPONSES, dtype=torch.float32).gram
+    scale = np.sqrt(np.diag(geometry.gram))
+    for pair in ([0, 1], [0, 2], [3, 2]):
+        alone = response_geometry(model, None, None, RESPONSES[pair], dtype=torch.float32, batch=1)
+        off = (alone.gram - together[np.ix_(pair, pair)]) / np.outer(scale[pair], scale[pair])
+        assert np.abs(off).max() < 1e-6
+    assert next(model.parameters()).dtype == torch.float64
+
+
+def test_one_step_changes_log_probs_as_the_gram_matrix_says(model, geometry):
+    """Claim KER-1: the error falls a hundredfold when the step falls tenfold."""
+    pushes = np.array([0.7, -0.4, 0.0, 0.0])
+    errors = []
+    for rate in (1e-5, 1e-6):
+        step = torch.tensor(rate * pushes @ geometry.gradients)
+        torch.nn.utils.vector_to_parameters(
+            torch.nn.utils.parameters_to_vector(model.parameters()) + step, model.parameters()
+        )
+        after = llm.log_probs(model, RESPONSES).detach().numpy()
+        torch.nn.utils.vector_to_parameters(
+            torch.nn.utils.parameters_to_vector(model.parameters()) - step, model.parameters()
+        )
+        change = rate * geometry.gram @ pushes
+        errors.append(np.abs(after - geometry.log_probs - change).max())
+    assert errors[0] / errors[1] == pytest.approx(100, rel=0.1)
+
+
+def test_tokens_add_up_to_responses(model, geometry):
+    tokens = response_geometry(model, None, None, RESPONSES, tokens=True)
+    assert tokens.token_gram is not None
+    assert tokens.token_gradients is not None
+    assert tokens.gradients is not None
+    assert_allclose(tokens.gram, geometry.gram, rtol=1e-11)
+    assert_allclose(tokens.gradients, geometry.gradients, atol=1e-12)
+    assert tokens.token_gram.shape == (4, 5, 4, 5)
+    flat = tokens.token_gradients.reshape(20, -1)
+    assert_allclose(tokens.token_gram.reshape(20, 20), flat @ flat.T, atol=1e-10)
+    assert tokens.policy().mask.sum() == 11
+
+
+def test_the_policy_starts_at_the_model_and_has_its_gram(geometry):
+    policy = geometry.policy()
+    assert isinstance(policy, LinearisedPolicy)
+    assert_allclose(policy.log_probs(), geometry.log_probs)
+    assert_allclose(policy.gram(), geometry.gram)
+    assert_allclose(policy.lengths, [3, 2, 5, 1])
+
+
+def test_several_prompts_share_one_gram(model):
+    responses = Responses((PROMPT, (2, 4), PROMPT), ((3,), (4, 5), (6,)))
+    geometry = response_geometry(model, None, None, responses)
+    rows = plain_gradients(model, responses, list(model.parameters()))
+    assert_allclose(geometry.gram, rows @ rows.T, rtol=1e-11)
+    assert_allclose(geometry.policy().prompts, [0, 1, 0])
+
+
+def test_one_response(model, geometry):
+    alone = response_geometry(model, None, None, RESPONSES[[2]])
+    assert_allclose(alone.gram, geometry.gram[2:3, 2:3], rtol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "names"),
+    [
+        ("head", ["lm_head.weight"]),
+        (
+            ["model.layers.1.mlp.*"],
+            [f"model.layers.1.mlp.{n}_proj.weight" for n in ("gate", "up", "down")],
+        ),
+        ("model.norm.weight", ["model.norm.weight"]),
+    ],
+)
+def test_a_part_of_the_parameters(model, parameters, names):
+    geometry = response_geometry(model, None, None, RESPONSES, parameters=parameters)
+    assert list(geometry.parameter_names) == names
+    chosen = [dict(model.named_parameters())[name] for name in names]
+    rows = plain_gradients(model, RESPONSES, chosen)
+    assert_allclose(geometry.gram, rows @ rows.T, rtol=1e-11)
+
+
+def test_trainable_parameters_and_flags_left_as_they_were(model):
+    model.model.embed_tokens.weight.requires_grad_(False)
+    model.train()
+    try:
+        geometry = response_geometry(model, None, None, RESPONSES, parameters="trainable")
+        assert "model.embed_tokens.weight" not in geometry.parameter_names
+        assert not model.model.embed_tokens.weight.requires_grad
+        assert model.training
+        assert model.lm_head.weight.requires_grad
+        assert model.lm_head.weight.grad is None
+    finally:
+        model.model.embed_tokens.weight.requires_grad_(True)
+        model.eval()
+
+
+def test_texts_are_encoded():
+    class Characters:
+        eos_token_id = 2
+
+        def __call__(self, text, **options):
+            return {"input_ids": [3 + ord(c) % 20 for c in text]}
+
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(GPT2Config(vocab_size=23, n_embd=8, n_layer=1, n_head=1)).eval()
+    geometry = response_geometry(model, Characters(), "why", ["yes", "no"])
+    assert geometry.responses.lengths.tolist() == [4, 3]
+    assert geometry.gram.shape == (2, 2)
+
+
+def test_nan_in_the_model_is_named(model):
+    import copy
+
+    broken = copy.deepcopy(model)
+    with torch.no_grad():
+        broken.model.layers[1].mlp.up_proj.weight[0, 0] = float("nan")
+    with pytest.raises(InputError, match=r"layers\.1\.mlp\.up_proj\.weight"):
+        response_geometry(broken, None, None, RESPONSES)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"parameters": ["model.layer.0.*"]}, "nearest: model.layers.0"),
+        ({"parameters": []}, "parameters is empty"),
+        ({"method": "exact"}, "method 'exact' is not known"),
+        ({"batch": 0}, "batch is 0"),
+    ],
+)
+def test_wrong_options_in_words(model, options, message):
+    with pytest.raises(InputError, match=message):
+        response_geometry(model, None, None, RESPONSES, **options)
+
+
+def test_a_prompt_beside_encoded_responses(model):
+    with pytest.raises(InputError, match="give prompt=None"):
+        response_geometry(model, None, "why", RESPONSES)
