@@ -121,7 +121,7 @@ def _extend(
     ids = torch.tensor([start] * rows)
     over = torch.zeros(rows, dtype=torch.bool)
     cache, new = None, ids
-    with _evaluating(model):
+    with evaluating(model):
         for _ in range(length):
             step: dict[str, Any] = {"attention_mask": torch.ones_like(ids, device=device)}
             if cache is not None:
@@ -153,7 +153,7 @@ def _ends(model: Any, tokenizer: Any) -> set[int]:
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """Without dropout, whatever mode the model is in."""
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
