@@ -33,9 +33,9 @@ class Memory:
     step : int
         Steps taken so far, on which Adam's bias correction depends.
     moments : numpy.ndarray or None
-        Adam's first and second moment (2, P), or RMSprop's second (1, P), in the order of the
-        geometry's gradients; with momentum the last move of the log-probabilities, (R,), or of
-        the tokens', (R, T).  None for plain gradient descent.
+        Adam's first and second moment (2, P), or RMSprop's second (1, P), of the direction of
+        descent and in the order of the geometry's gradients; with momentum the last move of the
+        log-probabilities, (R,), or of the tokens', (R, T).  None for plain gradient descent.
     stats : dict or None
         The objective's running statistics, where it has any.
     """
@@ -76,6 +76,8 @@ class Memory:
             return cls(step, None, stats)
         moments = np.stack([_flat(parameters, states, name) for name in known[0]])
         if known[0] != ("momentum_buffer",):
+            if len(moments) == 2:
+                moments[0] *= -1  # torch keeps the first moment of the gradient, which ascends
             return cls(step, moments, stats)
         if geometry.gradients is None:
             raise InputError(
@@ -208,11 +210,13 @@ def predict_training(
         memory.step,
         *_decay(name, weight_decay, parameters, step),
     )
-    end = orbit(run, rounds=count(steps, "steps"), tolerance=0)
+    with np.errstate(over="ignore"):  # followed absurdly far, which the excess then says
+        end = orbit(run, rounds=count(steps, "steps"), tolerance=0)
+        excess = policy.excess(end.log_policies)
     return Prediction(
         end.log_policies,
         end.log_policies - end.log_policies[0],
-        policy.excess(end.log_policies),
+        excess,
         end.reason,
         _memory(step, momentum, end.state, memory.step + int(end.rounds[-1])),
     )
