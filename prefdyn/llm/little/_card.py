@@ -40,7 +40,8 @@ chat template writes a user's message as `Q: …` and the assistant's as `A: …
 **Training.** `python -m prefdyn.llm.little.train`: AdamW, learning rate {rate} (5 % warm-up, half
 cosine), weight decay 0.1, {batch} rows of {length} tokens per step, {steps} steps, seed {seed},
 {threads} thread; some five minutes on one idle core, and the same bits again on the same machine
-and versions ({versions}). Grammar and weights were frozen before the first experiment was run on them.
+and versions ({versions}).
+Grammar and weights were frozen before the first experiment was run on them.
 
 **Held-out perplexity** per token: **{perplexity:.3f}** on {held_out} rows of {length} tokens of
 fresh text of the same grammar (a different seed; short documents can repeat). Token frequencies
@@ -79,7 +80,8 @@ def card(facts: dict[str, Any], model: Any, tokenizer: Any) -> str:
         The trained model, for samples and answers.
     """
     settings = facts["settings"]
-    chosen = [line for i, line in enumerate(facts["curve"]) if i % 3 == 2 or i in (0, 1)]
+    last = len(facts["curve"]) - 1
+    chosen = [line for i, line in enumerate(facts["curve"]) if i % 3 == 2 or i in (0, 1, last)]
     curve = "\n".join(
         f"| {line['step']} | {line['loss']:.3f} | {line['held_out_perplexity']:.3f} |"
         for line in chosen
