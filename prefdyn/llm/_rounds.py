@@ -1,0 +1,140 @@
+"""The loop over rounds: mixtures, votes, inner loop, and what is measured of each."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from prefdyn._errors import InputError, NoOptimum
+from prefdyn.games import PreferenceMatrix
+from prefdyn.llm._ballots import Ballot
+from prefdyn.llm._candidates import Candidates
+from prefdyn.llm._inner import Inner, fit, measured
+from prefdyn.llm._parameters import at_rest
+from prefdyn.llm._population import PopulationLoss
+from prefdyn.llm._round_store import Arrays, RoundStore
+from prefdyn.objectives import Objective
+from prefdyn.policies.softmax import centre, log_softmax
+from prefdyn.rules._mixed_reference_sampling import MixedReferenceSampling
+
+Poll = Callable[[int, np.ndarray, Sequence[np.ndarray]], Ballot]
+STILL = 1e-6
+"""Nats: an exact round that is shorter has no direction in which progress could be measured."""
+
+
+def run_rounds(
+    model: Any,
+    found: Candidates,
+    rule: MixedReferenceSampling,
+    objective: Objective,
+    poll: Poll | None,
+    rounds: int,
+    inner: Inner,
+    chosen: dict[str, Any],
+    store: RoundStore | None,
+    progress: bool | None,
+) -> Arrays:
+    """Train the model through rounds.
+
+    Parameters
+    ----------
+    model
+        Changed in place.
+    found
+        The candidates.
+    rule
+        Says how reference and sampler are mixed, and holds the game.
+    objective
+        What a round minimises, with its beta set.
+    poll
+        ``poll(t, mu, counts so far)``: win rates and votes of a round; None for the rule's game.
+    rounds, inner, chosen
+        How many, how, and the parameters that move, by name.
+    store
+        Where to go on from and what to keep after every round.
+    progress
+        As of `prefdyn.orbit`.
+
+    Returns
+    -------
+    dict of numpy.ndarray
+        ``log_probs`` (T + 1, prompts, K); ``residuals``, ``kappa``, ``cosine`` (T, prompts);
+        ``steps`` (T,); ``win_rates`` (T, prompts, K, K); after votes ``counts`` and
+        ``standard_errors`` of that shape.
+    """
+    with at_rest(model, chosen):
+        history = None if store is None else store.load(chosen)
+        if history is None:
+            history = {"log_probs": measured(model, found.responses, found.prompts)[None]}
+        done = len(history["log_probs"]) - 1
+        if done > rounds:
+            raise InputError(
+                f"The checkpoint holds {done} rounds already and {rounds} were asked for: ask for "
+                "at least as many, or name another folder."
+            )
+        for t in _track(range(done, rounds), progress):
+            log_policy = log_softmax(history["log_probs"][t])
+            mu = np.asarray(rule.sampler(log_policy))
+            ballot = None if poll is None else poll(t, mu, list(history.get("counts", ())))
+            P = np.broadcast_to(
+                rule.game.P if ballot is None else ballot.win_rates,
+                (found.prompts, found.K, found.K),
+            )
+            log_reference = log_softmax(np.asarray(rule.mixed_reference(log_policy)))
+            loss = PopulationLoss(objective, P, mu, log_reference)
+            fitted = fit(model, found.responses, loss.newton, inner, chosen, found.prompts)
+            kappa, cosine = progress_of(rule, P, log_policy, fitted.log_probs)
+            row = {
+                "log_probs": fitted.log_probs,
+                "residuals": fitted.residual,
+                "steps": np.array(fitted.steps),
+                "kappa": kappa,
+                "cosine": cosine,
+                "win_rates": P,
+            }
+            if ballot is not None:
+                row |= {"counts": ballot.counts, "standard_errors": ballot.standard_errors}
+            history = {name: _appended(history.get(name), value) for name, value in row.items()}
+            if store is not None:
+                store.save(chosen, history)
+    return history
+
+
+def progress_of(
+    rule: MixedReferenceSampling, P: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Share of the exact round that was gone, and the cosine with it (claim RND-4).
+
+    .. math:: \hat\kappa = \frac{\langle\theta'-\theta, F(\theta)-\theta\rangle}
+              {|F(\theta)-\theta|^2}
+
+    in centred logits, prompt by prompt; NaN where the exact round F does not exist or stands still.
+    The exact round is computed after training and only to be compared with.
+    """
+    theta = centre(before)
+    try:
+        goal = centre(rule.replace(game=PreferenceMatrix(P)).update(theta)) - theta
+    except NoOptimum:
+        goal = np.full_like(theta, np.nan)
+    gone = centre(after) - theta
+    length, distance = np.linalg.norm(goal, axis=-1), np.linalg.norm(gone, axis=-1)
+    along = (gone * goal).sum(-1)
+    moves = length > STILL
+    kappa = np.where(moves, along / np.where(moves, length, 1) ** 2, np.nan)
+    both = moves & (distance > 0)
+    cosine = np.where(both, along / np.where(both, length * distance, 1), np.nan)
+    return kappa, cosine
+
+
+def _appended(rows: np.ndarray | None, row: np.ndarray) -> np.ndarray:
+    return row[None] if rows is None else np.concatenate([rows, row[None]])
+
+
+def _track(rounds: range, progress: bool | None) -> Any:
+    if not (sys.stderr.isatty() if progress is None else progress):
+        return rounds
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(rounds, description="rounds", console=Console(stderr=True), transient=True)
