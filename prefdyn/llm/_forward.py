@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from prefdyn._errors import InputError
+from prefdyn._inputs import count
 from prefdyn.llm._encoding import Responses
 from prefdyn.llm._head import Head, body, unwrapped
+from prefdyn.llm._memory import enough_memory
 from prefdyn.llm.logprobs import token_logprobs
 
 
@@ -39,9 +42,10 @@ def check_fits(model: Any, responses: Responses) -> None:
     InputError
         Naming the response.
     """
-    config = unwrapped(model).config.get_text_config()
-    vocabulary = unwrapped(model).get_input_embeddings().weight.shape[0]
-    context = getattr(config, "max_position_embeddings", None)
+    base = unwrapped(model)
+    context = getattr(base.config.get_text_config(), "max_position_embeddings", None)
+    layers = (base.get_input_embeddings(), base.get_output_embeddings())
+    vocabulary = min(layer.weight.shape[0] for layer in layers)
     rows = zip(responses.prompt_tokens, responses.tokens, strict=True)
     for number, (prompt, tokens) in enumerate(rows):
         if context is not None and len(prompt) + len(tokens) > context:
@@ -49,11 +53,11 @@ def check_fits(model: Any, responses: Responses) -> None:
                 f"Response {number} has {len(tokens)} tokens behind a prompt of {len(prompt)}, but "
                 f"the model's context holds {context}: shorten the prompt."
             )
-        worst = max(max(prompt), max(tokens))
-        if worst >= vocabulary or min(min(prompt), min(tokens)) < 0:
+        strange = [token for token in (*prompt, *tokens) if not 0 <= token < vocabulary]
+        if strange:
             raise InputError(
-                f"Response {number} or its prompt has the token id {worst}, but the model's "
-                f"vocabulary ends at {vocabulary - 1}: take the tokenizer that belongs to it."
+                f"Response {number} or its prompt has the token id {strange[0]}, but the model's "
+                f"vocabulary is 0 to {vocabulary - 1}: take the tokenizer that belongs to it."
             )
 
 
@@ -65,8 +69,8 @@ def device_of(model: Any) -> torch.device:
 def completion_states(model: Any, responses: Responses) -> States:
     """Run the model below its head over all responses, in one padded batch.
 
-    Differentiable in the model's parameters.  Padding is on the right and masked; the states of
-    prompt and padding are dropped before the head sees them.
+    Differentiable in the model's parameters.  Padding is on the right, where nothing looks at
+    it; the states of prompt and padding are dropped before the head sees them.
 
     Raises
     ------
@@ -78,23 +82,70 @@ def completion_states(model: Any, responses: Responses) -> States:
     whole = [p + t for p, t in zip(responses.prompt_tokens, responses.tokens, strict=True)]
     longest = max(map(len, whole))
     ids = torch.tensor([row + (0,) * (longest - len(row)) for row in whole], device=device)
-    mask = torch.tensor([[1] * len(r) + [0] * (longest - len(r)) for r in whole], device=device)
-    hidden = body(model)(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    with enough_memory(f"take fewer than {len(whole)} responses of {longest} tokens at once"):
+        # No mask: nothing looks ahead into padding on the right, and a row of padding that a short
+        # attention window left nothing to look at would be NaN.
+        out = body(model)(input_ids=ids, use_cache=False)
     rows, columns = (torch.tensor(place, device=device) for place in responses.places)
     before = torch.tensor([len(p) for p in responses.prompt_tokens], device=device)
     at = before[rows] + columns
-    return States(hidden[rows, at - 1], ids[rows, at], rows)
+    return States(out.last_hidden_state[rows, at - 1], ids[rows, at], rows)
 
 
-def token_log_probs(model: Any, responses: Responses) -> Tensor:
-    """Log-probability of every response token, (R, T), 0 in the padding; differentiable."""
+def token_log_probs(model: Any, responses: Responses, batch: int | None = None) -> Tensor:
+    """Log-probability of every response token, (R, T), 0 in the padding.
+
+    Parameters
+    ----------
+    model
+        A causal language model.
+    responses
+        R responses, the longest of T tokens.
+    batch
+        Responses per pass, for sets that do not fit into memory at once; the result then has no
+        gradient.  By default all of them in one pass, differentiable in the model's parameters.
+
+    Raises
+    ------
+    InputError
+        As of `check_fits`; with `batch`, also for log-probabilities that are not finite.
+    """
+    if batch is not None:
+        return _in_batches(model, responses, count(batch, "batch"))
     states = completion_states(model, responses)
     values = token_logprobs(states.hidden, Head.of(model), states.targets)
-    table = values.new_zeros(responses.mask.shape)
+    return _table(values, responses)
+
+
+def log_probs(model: Any, responses: Responses, batch: int | None = None) -> Tensor:
+    """Summed log-probability of every response, (R,); `batch` as in `token_log_probs`."""
+    return token_log_probs(model, responses, batch).sum(-1)
+
+
+@torch.no_grad()
+def _in_batches(model: Any, responses: Responses, batch: int) -> Tensor:
+    # Rows of like length together: little padding.
+    prompts = np.array([len(prompt) for prompt in responses.prompt_tokens])
+    order = np.argsort(prompts + responses.lengths, kind="stable")
+    groups = [order[start : start + batch] for start in range(0, len(order), batch)]
+    parts = {}
+    for rows in groups:
+        table = token_log_probs(model, responses[rows])
+        bad = ~table.isfinite().all(-1).cpu().numpy()
+        if bad.any():
+            raise InputError(
+                f"The model gives response {rows[bad][0]} a log-probability that is not finite: "
+                "its weights or its precision broke down, so take an earlier checkpoint or "
+                "dtype='float32'."
+            )
+        parts |= dict(zip(rows.tolist(), table, strict=True))
+    whole = torch.zeros(responses.mask.shape, dtype=parts[0].dtype, device=parts[0].device)
+    for row, values in parts.items():
+        whole[row, : len(values)] = values
+    return whole
+
+
+def _table(values: Tensor, responses: Responses) -> Tensor:
+    """Values (N,) of the response tokens at their places in (R, T)."""
     rows, columns = (torch.tensor(place, device=values.device) for place in responses.places)
-    return table.index_put((rows, columns), values)
-
-
-def log_probs(model: Any, responses: Responses) -> Tensor:
-    """Summed log-probability of every response, (R,); differentiable."""
-    return token_log_probs(model, responses).sum(-1)
+    return values.new_zeros(responses.mask.shape).index_put((rows, columns), values)
