@@ -8,8 +8,8 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from prefdyn import llm
-from prefdyn.llm.little import folder, grammar, train
 from prefdyn.llm.little import _words as words
+from prefdyn.llm.little import folder, grammar, train
 from prefdyn.llm.little._text import rows
 
 WORDS = [word for family in grammar.ANSWERS.values() for word in family if " " not in word]
