@@ -207,7 +207,7 @@ def with_mismatched(responses: Responses, pairs: Any) -> tuple[Responses, np.nda
     prompts = [responses.prompt_tokens[chosen] for chosen, _ in numbers]
     moved: list[tuple] = []
     for r, pair in enumerate(numbers):
-        later = prompts[r + 1 :] + prompts[:r]
+        later = (prompts[(r + k) % len(prompts)] for k in range(1, len(prompts)))
         other = next((prompt for prompt in later if prompt != prompts[r]), None)
         if other is None:
             raise InputError(
@@ -263,7 +263,7 @@ def _reference(reference: Any, responses: Responses) -> Tensor:
         )
     bad = ~(torch.isfinite(tokens) & (tokens <= 1e-4))  # rounding of a certain token
     if bad.any():
-        row, column = (int(index) for index in bad.nonzero()[0])
+        row, column = np.argwhere(bad.cpu().numpy())[0]
         raise InputError(
             f"reference[{row}, {column}] is {float(tokens[row, column]):g}: a log-probability is "
             "finite and at most 0, so check the reference model's weights."
