@@ -8,9 +8,72 @@ objective is known: coefficients come in as numbers.
 import torch
 from torch import Tensor
 
-from prefdyn.llm.kernels import _gram
+from prefdyn.llm.kernels import _gram, _products, _rows
+from prefdyn.llm.kernels._rows import RowStats
 
-__all__ = ["segmented_gram"]
+__all__ = ["RowStats", "add_product", "dz_row", "row_stats", "segmented_gram"]
+
+
+def row_stats(logits: Tensor, targets: Tensor, block: int | None = None) -> RowStats:
+    """Statistics of rows of logits, in one read.
+
+    Parameters
+    ----------
+    logits
+        (N, V), left as they are.
+    targets
+        (N,) token ids; a row whose target is negative is ignored.
+    block
+        Entries of the vocabulary that are read at a time, with running sums that are rescaled
+        whenever a larger logit comes; None reads whole rows.
+
+    Returns
+    -------
+    RowStats
+        In the dtype of the logits.
+    """
+    return _rows.row_stats(logits, targets, block)
+
+
+def dz_row(
+    logits: Tensor,
+    stats: RowStats,
+    targets: Tensor,
+    coefficients: Tensor,
+    scale: float = 1.0,
+    cap: float | None = None,
+) -> Tensor:
+    """Write ``c_i (e_y - p_i)`` over the logits: the gradient of ``c_i log p_i(y_i)``.
+
+    The target's entry is ``-c expm1(log p_y)``, which keeps its digits as p_y goes to 1.
+
+    Parameters
+    ----------
+    logits
+        (N, V); overwritten, and returned.
+    stats
+        What `row_stats` said of them.
+    targets
+        (N,); rows with a negative one become 0, whatever they hold.
+    coefficients
+        c, (N,).
+    scale, cap
+        Of logits ``z = cap tanh(scale u / cap)``: the gradient is the one in u.
+    """
+    return _rows.dz_row(logits, stats, targets, coefficients, scale, cap)
+
+
+def add_product(out: Tensor, a: Tensor, b: Tensor, *, fresh: bool = False) -> Tensor:
+    """``out += a b``, or ``out = a b`` if `fresh`, in the precision of `out`.
+
+    Parameters
+    ----------
+    out
+        (n, m), in single precision or better; overwritten, and returned.
+    a, b
+        (n, k) and (k, m), in the precision of `out` or a lower one.
+    """
+    return _products.add_product(out, a, b, fresh=fresh)
 
 
 def segmented_gram(
