@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -61,7 +61,6 @@ class Polling:
     """A judge asked about pairs that the sampler draws; wins have a Beta posterior."""
 
     found: Candidates
-    tokenizer: Any
     judge: Callable[[str, str, str], float | bool] | None
     reward: Callable[[str, str], float] | None
     votes: int
@@ -74,14 +73,6 @@ class Polling:
             raise InputError("Give either a judge or a reward: exactly one of them has to vote.")
         count(self.votes, "votes")
         positive(self.prior, "prior")
-        responses, shape = self.found.responses, (self.found.prompts, self.found.K)
-        texts = np.array([self.tokenizer.decode(x, skip_special_tokens=True)
-                          for x in responses.tokens], dtype=object)  # fmt: skip
-        self._texts = texts.reshape(shape)
-        self._prompts = [
-            self.tokenizer.decode(x, skip_special_tokens=True)
-            for x in responses.prompt_tokens[:: self.found.K]
-        ]
         self._rewards: np.ndarray | None = None
 
     def __call__(self, t: int, mu: np.ndarray, counts: Sequence[np.ndarray]) -> Ballot:
@@ -106,8 +97,8 @@ class Polling:
         if self.judge is None:
             rewards = self._scores()
             return float(1 / (1 + np.exp(rewards[number, other] - rewards[number, one])))
-        texts = self._texts[number]
-        answer = self.judge(self._prompts[number], texts[one], texts[other])
+        texts = self.found.texts[number]
+        answer = self.judge(self.found.prompt_texts[number], texts[one], texts[other])
         try:
             share = float(answer)
         except (TypeError, ValueError):
@@ -125,7 +116,7 @@ class Polling:
             assert self.reward is not None
             rewards = np.array(
                 [[float(self.reward(prompt, text)) for text in texts]
-                 for prompt, texts in zip(self._prompts, self._texts, strict=True)]
+                 for prompt, texts in zip(self.found.prompt_texts, self.found.texts, strict=True)]
             )  # fmt: skip
             if not np.all(np.isfinite(rewards)):
                 number, k = np.argwhere(~np.isfinite(rewards))[0]

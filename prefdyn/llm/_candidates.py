@@ -22,11 +22,15 @@ class Candidates:
         Number of prompts.
     several
         Whether the caller gave a list of prompts, so that results have an axis for them.
+    prompt_texts, texts
+        Prompts, and K responses to each, in words: as they were given, or decoded.
     """
 
     responses: Responses
     prompts: int
     several: bool
+    prompt_texts: list[str]
+    texts: list[list[str]]
 
     @property
     def K(self) -> int:
@@ -58,7 +62,7 @@ def gather(model: Any, tokenizer: Any, prompt: Any, responses: Any) -> Candidate
             f"There are {len(prompt)} prompts and {len(responses)} lists of responses: give one "
             "list for each prompt."
         )
-    pairs = zip(prompt, responses, strict=True) if several else [(prompt, responses)]
+    pairs = list(zip(prompt, responses, strict=True)) if several else [(prompt, responses)]
     groups = [encode(tokenizer, one, many) for one, many in pairs]
     sizes = sorted({len(group) for group in groups})
     if len(sizes) > 1:
@@ -74,7 +78,9 @@ def gather(model: Any, tokenizer: Any, prompt: Any, responses: Any) -> Candidate
         tuple(tokens for group in groups for tokens in group.tokens),
     )
     check_fits(model, joined)
-    return Candidates(joined, len(groups), several)
+    prompt_texts = [_text(tokenizer, one) for one, _ in pairs]
+    texts = [[_text(tokenizer, one) for one in many] for _, many in pairs]
+    return Candidates(joined, len(groups), several, prompt_texts, texts)
 
 
 def is_several(prompt: Any) -> bool:
@@ -84,6 +90,10 @@ def is_several(prompt: Any) -> bool:
     if not len(prompt):
         raise InputError("There is no prompt: give a text, token ids, or a list of prompts.")
     return not isinstance(prompt[0], int | np.integer)
+
+
+def _text(tokenizer: Any, given: Any) -> str:
+    return given if isinstance(given, str) else tokenizer.decode(given, skip_special_tokens=True)
 
 
 def _check_distinct(group: Responses, where: str) -> None:

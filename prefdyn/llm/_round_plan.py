@@ -13,6 +13,7 @@ from prefdyn._inputs import choice, count
 from prefdyn._simulate import Orbit
 from prefdyn.games import PreferenceMatrix
 from prefdyn.llm._candidates import Candidates
+from prefdyn.llm._encoding import Responses
 from prefdyn.llm._inner import Inner, measured
 from prefdyn.llm._parameters import Selection, select_parameters
 from prefdyn.llm._round_store import RoundStore, digest
@@ -22,7 +23,7 @@ from prefdyn.policies.softmax import log_softmax
 from prefdyn.rules import Inexact
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LanguageModelOrbit(Orbit):
     """Rounds that a language model was trained through; every function of an `Orbit` takes it.
 
@@ -55,21 +56,20 @@ class LanguageModelOrbit(Orbit):
         The candidates as tokens.
     """
 
-    log_probs: np.ndarray | None = None
-    residuals: np.ndarray | None = None
-    steps: np.ndarray | None = None
-    kappa: np.ndarray | None = None
-    cosine: np.ndarray | None = None
-    win_rates: np.ndarray | None = None
+    log_probs: np.ndarray
+    residuals: np.ndarray
+    steps: np.ndarray
+    kappa: np.ndarray
+    cosine: np.ndarray
+    win_rates: np.ndarray
     counts: np.ndarray | None = None
     standard_errors: np.ndarray | None = None
-    rule: Any = None
-    responses: Any = None
+    rule: Any
+    responses: Responses
 
     @property
     def mass(self) -> np.ndarray:
         """Probability of all candidates together as complete responses, (T + 1, [prompts])."""
-        assert self.log_probs is not None
         return np.exp(self.log_probs).sum(-1)
 
     def inexact(self) -> Inexact:
@@ -80,7 +80,7 @@ class LanguageModelOrbit(Orbit):
         InputError
             If kappa was measured in no round.
         """
-        known = np.zeros(0) if self.kappa is None else self.kappa[np.isfinite(self.kappa)]
+        known = self.kappa[np.isfinite(self.kappa)]
         if not len(known):
             raise InputError("No round has a measured kappa: no exact round to compare it with.")
         return Inexact(self.rule, float(np.clip(np.median(known), 1e-6, 1.0)))
@@ -136,10 +136,10 @@ class RoundPlan:
             np.exp(log_policies),
             log_policies,
             np.arange(len(log_policies)),
-            _reason(rounds, history.get("residuals"), inner),
+            _reason(rounds, history["residuals"], inner),
             None,
             state=log_policies[-1],
-            steps=history.get("steps"),
+            steps=history["steps"],
             rule=rule,
             responses=found.responses,
             **tables,
@@ -199,9 +199,7 @@ def checked_game(game: Any, found: Candidates) -> PreferenceMatrix:
     return matrix
 
 
-def _reason(rounds: int, residuals: np.ndarray | None, inner: Inner) -> str:
-    if residuals is None:
-        return "no round was asked for"
+def _reason(rounds: int, residuals: np.ndarray, inner: Inner) -> str:
     short = int((residuals > inner.residual).any(-1).sum())
     if not short or not inner.residual:
         return f"ran all {rounds} rounds"

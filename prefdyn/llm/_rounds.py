@@ -66,7 +66,8 @@ def run_rounds(
     with at_rest(model, chosen):
         history = None if store is None else store.load(chosen)
         if history is None:
-            history = {"log_probs": measured(model, found.responses, found.prompts)[None]}
+            now = measured(model, found.responses, found.prompts)
+            history = _beginning(now, voted=poll is not None)
         done = len(history["log_probs"]) - 1
         if done > rounds:
             raise InputError(
@@ -76,7 +77,7 @@ def run_rounds(
         for t in _track(range(done, rounds), progress):
             log_policy = log_softmax(history["log_probs"][t])
             mu = np.asarray(rule.sampler(log_policy))
-            ballot = None if poll is None else poll(t, mu, list(history.get("counts", ())))
+            ballot = None if poll is None else poll(t, mu, list(history["counts"]))
             P = np.broadcast_to(
                 rule.game.P if ballot is None else ballot.win_rates,
                 (found.prompts, found.K, found.K),
@@ -95,7 +96,7 @@ def run_rounds(
             }
             if ballot is not None:
                 row |= {"counts": ballot.counts, "standard_errors": ballot.standard_errors}
-            history = {name: _appended(history.get(name), value) for name, value in row.items()}
+            history = {name: np.append(history[name], row[name][None], 0) for name in history}
             if store is not None:
                 store.save(chosen, history)
     return history
@@ -127,8 +128,16 @@ def progress_of(
     return kappa, cosine
 
 
-def _appended(rows: np.ndarray | None, row: np.ndarray) -> np.ndarray:
-    return row[None] if rows is None else np.concatenate([rows, row[None]])
+def _beginning(log_probs: np.ndarray, voted: bool) -> Arrays:
+    """The history before the first round."""
+    prompts, K = log_probs.shape
+    tables = ("win_rates", "counts", "standard_errors") if voted else ("win_rates",)
+    return {
+        "log_probs": log_probs[None],
+        **{name: np.zeros((0, prompts)) for name in ("residuals", "kappa", "cosine")},
+        "steps": np.zeros(0, int),
+        **{name: np.zeros((0, prompts, K, K)) for name in tables},
+    }
 
 
 def _track(rounds: range, progress: bool | None) -> Any:

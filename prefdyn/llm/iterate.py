@@ -178,12 +178,13 @@ def sampled_rounds(
         ]
         responses = written if is_several(prompt) else written[0]
     found = gather(model, tokenizer, prompt, responses)
-    poll = Polling(found, tokenizer, judge, reward, votes, pool, prior, seed)
+    poll = Polling(found, judge, reward, votes, pool, prior, seed)
     unknown = PreferenceMatrix(np.full((found.K, found.K), 0.5))
     settings = {"votes": votes, "pool": pool, "prior": prior, "seed": seed}
     plan = RoundPlan(objective, beta, alpha, lam, reference, offline, inner, parameters)
     run = plan.run(model, found, unknown, poll, rounds, settings, checkpoint, progress)
-    if run.counts is None:
+    assert run.counts is not None
+    if not len(run.counts):
         return replace(run, seed=seed)
     together = PreferenceMatrix(poll.estimate(run.counts[0], run.counts.sum(0)).win_rates)
     return replace(run, seed=seed, rule=run.rule.replace(game=together))
