@@ -19,6 +19,7 @@ from tests.llm.conftest import tiny_llama
 PROMPT = "ab"
 TEXTS = ["cd", "ef", "ga"]
 RECIPE: dict[str, Any] = {"beta": 0.5, "alpha": 0.5, "lam": 0.8}
+OFFLINE: dict[str, Any] = {"beta": 0.2, "alpha": 0.5, "lam": 0.0}
 EXACT = Inner(residual=1e-6)  # norms run in float32 also in a model of float64
 
 
@@ -142,7 +143,8 @@ def test_votes_are_those_of_the_finite_sample_rule(model, tokenizer):
     rule = FiniteSample(run.rule, 20)
     same = prefdyn.orbit(rule, log_start=run.log_policies[0], rounds=3, seed=3)
     assert np.abs(run.log_policies - same.log_policies).max() < 1e-5
-    assert run.counts is not None and run.standard_errors is not None
+    assert run.counts is not None
+    assert run.standard_errors is not None
     assert np.allclose(run.counts + run.counts.mT, 20 * (1 - np.eye(3)))
     assert np.allclose(run.win_rates * (1 - np.eye(3)), run.counts / 20)
     share = run.counts[0, 0, 1] / 20
@@ -189,9 +191,10 @@ def prefer_short(prompt, one, other):
 def test_sampled_rounds_learn_what_the_judge_prefers(model, tokenizer):
     run = sampled_rounds(
         model, tokenizer, PROMPT, prefer_short, responses=["c", "defg", "hijklm"], votes=200,
-        rounds=4, pool=True, **(RECIPE | {"beta": 0.2, "lam": 0.0}),
+        rounds=4, pool=True, **OFFLINE,
     )  # fmt: skip
-    assert run.counts is not None and run.standard_errors is not None
+    assert run.counts is not None
+    assert run.standard_errors is not None
     assert run.policies[-1].argmax() == 0
     assert run.policies[-1, 0] > run.policies[0, 0]
     assert np.all(run.win_rates[-1, 0, 1:] > 0.9)
@@ -205,7 +208,7 @@ def test_rewards_vote_by_bradley_terry(model, tokenizer):
     rewards = {"cd": 0.0, "ef": 1.0, "ga": 2.0}
     run = sampled_rounds(
         model, tokenizer, PROMPT, reward=lambda prompt, text: rewards[text], responses=TEXTS,
-        votes=4000, rounds=1, **(RECIPE | {"lam": 0.0}),
+        votes=4000, rounds=1, **OFFLINE,
     )  # fmt: skip
     assert run.standard_errors is not None
     expected = 1 / (1 + np.exp(np.subtract.outer([0, 1, 2], [0, 1, 2]).T))
