@@ -29,6 +29,11 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``transitive``, ``strongly_transitive``, ``strictly_strongly_transitive``, ``cycle``,
     ``cyclic_share``).
 
+``train``
+    ``model``, ``data`` (``source``, ``pairs``, ``skipped``: reason to number), ``objective``
+    (``id``, ``parameters``), ``steps``, ``resumed_at``, ``loss``, ``first`` and ``last`` (the probe
+    before and after, see `prefdyn.llm.train`), ``warnings``, ``out``.
+
 Every object also has ``command`` and ``version``.  What was not asked for or does not exist is
 ``null``, and so is a number that is not finite.  Responses are indices from 0 in the order of
 ``game.names``.

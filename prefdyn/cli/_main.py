@@ -16,6 +16,7 @@ from prefdyn.cli._games import Games
 from prefdyn.cli._orbit import Orbit
 from prefdyn.cli._output import show
 from prefdyn.cli._stability import Stability
+from prefdyn.cli._train import Train
 from prefdyn.cli._validate import Validate
 
 COMMANDS: dict[str, Any] = {
@@ -23,6 +24,7 @@ COMMANDS: dict[str, Any] = {
     "orbit": Orbit,
     "claims": Claims,
     "games": Games,
+    "train": Train,
     "validate": Validate,
 }
 _ABOUT = f"""The dynamics of preference optimisation (prefdyn {__version__}).
@@ -37,6 +39,7 @@ _Any = (
     | Annotated[Orbit, subcommand("orbit", description="Run a recipe and measure the run.")]
     | Annotated[Claims, subcommand("claims", description="List what the answers rest on.")]
     | Annotated[Games, subcommand("games", description="List the built-in games, or look at one.")]
+    | Annotated[Train, subcommand("train", description="Train a language model, and watch it.")]
     | Annotated[
         Validate, subcommand("validate", description="Test the predictions on a language model.")
     ]

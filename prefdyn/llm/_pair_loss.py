@@ -42,12 +42,10 @@ def measure(model: Any, responses: Responses, *, squares: bool = False) -> Measu
     def table(values: Tensor) -> Tensor:
         return values.new_zeros(responses.mask.shape).index_put((rows, columns), values)
 
-    tokens = table(token_logprobs(states.hidden, head, states.targets))
     if not squares:
-        return Measured(tokens)
-    with torch.no_grad():
-        log_p = head.logits(states.hidden).log_softmax(-1)
-        return Measured(tokens, table(torch.logsumexp(2 * log_p, -1)))
+        return Measured(table(token_logprobs(states.hidden, head, states.targets)))
+    values, stats = token_logprobs(states.hidden, head, states.targets, statistics=True)
+    return Measured(table(values), table(stats.sum_p2.log()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,9 +261,9 @@ def _reference(reference: Any, responses: Responses) -> Tensor:
         )
     bad = ~(torch.isfinite(tokens) & (tokens <= 1e-4))  # rounding of a certain token
     if bad.any():
-        row, column = np.argwhere(bad.cpu().numpy())[0]
+        where = np.argwhere(bad.cpu().numpy())[0].tolist()
         raise InputError(
-            f"reference[{row}, {column}] is {float(tokens[row, column]):g}: a log-probability is "
+            f"reference{where} is {float(tokens[tuple(where)]):g}: a log-probability is "
             "finite and at most 0, so check the reference model's weights."
         )
     return tokens
