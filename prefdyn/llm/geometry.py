@@ -1,20 +1,24 @@
 """The geometry of a model at some responses: their log-probabilities and gradients."""
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from prefdyn import displacement
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice, count
+from prefdyn.displacement import PairDiagnosis
 from prefdyn.llm._encoding import Responses, encode
 from prefdyn.llm._forward import completion_states
 from prefdyn.llm._gradients import row_gradients
 from prefdyn.llm._head import Head
 from prefdyn.llm._parameters import Selection, at_rest, check_finite, select_parameters
+from prefdyn.objectives import Objective
 from prefdyn.policies import KernelPolicy
 
 METHODS = "auto", "gradients", "layer-wise"
@@ -80,6 +84,80 @@ class Geometry:
         if rows is not None:
             return KernelPolicy.from_gradients(log_probs, rows, **common)
         return KernelPolicy(log_probs, gram, **common)
+
+    def scores(self, chosen: int, rejected: int) -> dict[str, float]:
+        """Scores of a pair that are meant to foretell a falling chosen response (claim DISP-9).
+
+        ``ches``, ``ln_ches``, ``last_hidden``, ``edit_distance`` and ``length_difference``, each as
+        of `prefdyn.displacement` and larger where more displacement is expected.
+
+        Parameters
+        ----------
+        chosen, rejected
+            Numbers of the two responses.
+
+        Raises
+        ------
+        InputError
+            For a response that does not exist.
+        """
+        pair = [self._number(chosen, "chosen"), self._number(rejected, "rejected")]
+        states, tokens = ([of[i] for i in pair] for of in (self.hidden, self.responses.tokens))
+        found = {
+            "ches": displacement.ches(*states),
+            "ln_ches": displacement.length_normalised_ches(*states),
+            "last_hidden": displacement.last_hidden_similarity(*states),
+            "edit_distance": displacement.edit_distance_similarity(*tokens),
+            "length_difference": displacement.length_difference(*map(len, tokens)),
+        }
+        return {name: float(value) for name, value in found.items()}
+
+    def diagnose(
+        self,
+        chosen: int,
+        rejected: int,
+        objective: Objective | str = "dpo",
+        *,
+        reference: Any = None,
+        names: Sequence[str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> PairDiagnosis:
+        """What a small step on a pair does to every response, and why (claims KER-1, ENT-1).
+
+        Rates of all responses, the condition of gradient entanglement with the objective's own
+        weights, and the scores of the pair; all as of `prefdyn.displacement.diagnose_pair`.
+
+        Parameters
+        ----------
+        chosen, rejected
+            Numbers of the two responses.
+        objective
+            An `Objective`, or the id of one.
+        reference
+            Log-probabilities of the reference, (R,) or (R, T); by default the model's own.
+        names
+            Names of the responses, for the sentences.
+        extra
+            Further fields of `prefdyn.objectives.Pair`.
+
+        Raises
+        ------
+        InputError
+            As of `diagnose_pair`; e.g. for an objective of single tokens where only sums are known.
+        """
+        pair = self._number(chosen, "chosen"), self._number(rejected, "rejected")
+        found = displacement.diagnose_pair(
+            self.policy(), *pair, objective, reference=reference, names=names, extra=extra
+        )
+        scores: dict[str, float | None] = {**self.scores(*pair)}
+        return replace(found, scores=scores, reasons={})
+
+    def _number(self, response: int, what: str) -> int:
+        if count(response, what, least=0) >= len(self.responses):
+            raise InputError(
+                f"{what} is {response}: the responses are 0 to {len(self.responses) - 1}."
+            )
+        return int(response)
 
 
 def response_geometry(

@@ -1,7 +1,5 @@
 """The geometry of a model at some responses."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 import torch
@@ -10,39 +8,15 @@ from numpy.testing import assert_allclose
 from prefdyn import InputError, llm
 from prefdyn.llm import Responses, response_geometry
 from prefdyn.policies import LinearisedPolicy
+from tests.llm.tiny import PROMPT, plain_gradients, tiny_model
 
-PROMPT = (1, 5, 9)
 TOKENS = ((3, 4, 5), (7, 2), (11, 12, 13, 14, 2), (6,))
 RESPONSES = Responses((PROMPT,) * 4, TOKENS)
 
 
 @pytest.fixture(scope="module")
 def model():
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=23,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=32,
-        tie_word_embeddings=False,
-        initializer_range=0.3,
-    )
-    model: Any = LlamaForCausalLM(config).double().eval()
-    for layer in model.model.layers:
-        layer.input_layernorm = torch_norm(layer.input_layernorm)
-        layer.post_attention_layernorm = torch_norm(layer.post_attention_layernorm)
-    model.model.norm = torch_norm(model.model.norm)
-    return model
-
-
-def torch_norm(norm):
-    """Torch's norm in place of transformers', which computes in single precision whatever comes."""
-    return torch.nn.RMSNorm(norm.weight.shape, eps=norm.variance_epsilon, dtype=torch.float64)
+    return tiny_model("llama")
 
 
 @pytest.fixture(scope="module")
@@ -50,20 +24,8 @@ def geometry(model):
     return response_geometry(model, None, None, RESPONSES)
 
 
-def plain_gradients(model, responses, parameters):
-    """One backward pass per response, run alone, through the model's own logits."""
-    rows = []
-    for prompt, tokens in zip(responses.prompt_tokens, responses.tokens, strict=True):
-        ids = torch.tensor([prompt + tokens])
-        logs = model(ids).logits[0].log_softmax(-1)[len(prompt) - 1 : -1]
-        total = logs[torch.arange(len(tokens)), list(tokens)].sum()
-        gradients = torch.autograd.grad(total, parameters, materialize_grads=True)
-        rows.append(torch.cat([g.reshape(-1) for g in gradients]))
-    return torch.stack(rows).numpy()
-
-
 def test_gradients_are_those_of_each_response_by_itself(model, geometry):
-    rows = plain_gradients(model, RESPONSES, list(model.parameters()))
+    rows = plain_gradients(model, RESPONSES, list(model.parameters())).numpy()
     assert_allclose(geometry.gradients, rows, atol=1e-12)
     assert_allclose(geometry.gram, rows @ rows.T, rtol=1e-12)
     assert_allclose(geometry.log_probs, llm.log_probs(model, RESPONSES).detach(), rtol=1e-12)
@@ -129,7 +91,7 @@ def test_the_policy_starts_at_the_model_and_has_its_gram(geometry):
 def test_several_prompts_share_one_gram(model):
     responses = Responses((PROMPT, (2, 4), PROMPT), ((3,), (4, 5), (6,)))
     geometry = response_geometry(model, None, None, responses)
-    rows = plain_gradients(model, responses, list(model.parameters()))
+    rows = plain_gradients(model, responses, list(model.parameters())).numpy()
     assert_allclose(geometry.gram, rows @ rows.T, rtol=1e-11)
     assert_allclose(geometry.policy().prompts, [0, 1, 0])
 
@@ -154,7 +116,7 @@ def test_a_part_of_the_parameters(model, parameters, names):
     geometry = response_geometry(model, None, None, RESPONSES, parameters=parameters)
     assert list(geometry.parameter_names) == names
     chosen = [dict(model.named_parameters())[name] for name in names]
-    rows = plain_gradients(model, RESPONSES, chosen)
+    rows = plain_gradients(model, RESPONSES, chosen).numpy()
     assert_allclose(geometry.gram, rows @ rows.T, rtol=1e-11)
 
 
@@ -187,6 +149,43 @@ def test_texts_are_encoded():
     geometry = response_geometry(model, Characters(), "why", ["yes", "no"])
     assert geometry.responses.lengths.tolist() == [4, 3]
     assert geometry.gram.shape == (2, 2)
+
+
+def test_scores_are_those_of_each_response_run_by_itself(model, geometry):
+    states = []
+    for i in (0, 2):
+        ids = torch.tensor([PROMPT + TOKENS[i]])
+        hidden = model.model(ids).last_hidden_state[0]
+        states.append(hidden[len(PROMPT) - 1 : -1].detach().numpy())
+    first, second = (s.sum(0) for s in states)
+    found = geometry.scores(0, 2)
+    assert found["ches"] == pytest.approx(first @ second - first @ first)
+    assert found["ln_ches"] == pytest.approx(first @ second / 15 - first @ first / 9)
+    assert found["last_hidden"] == pytest.approx(states[0][-1] @ states[1][-1])
+    assert found["edit_distance"] == -1
+    assert found["length_difference"] == 2
+
+
+@pytest.mark.parametrize("objective", ["dpo", "cpo"])
+def test_entanglement_says_what_a_step_does(model, geometry, objective):
+    """Claim ENT-1: the two terms of each rate, with the objective's own weights."""
+    found = geometry.diagnose(0, 1, objective)
+    gram = geometry.gram
+    why = found.entanglement
+    assert why.chosen_own == pytest.approx(found.d_w * gram[0, 0])
+    assert why.rejected_own == pytest.approx(found.d_l * gram[1, 1])
+    assert_allclose(found.rates, found.d_w * gram[:, 0] - found.d_l * gram[:, 1])
+    loss = llm.PairLoss(objective, RESPONSES, [(0, 1)], llm.token_log_probs(model, RESPONSES))
+    direction = llm.step_direction(model, loss)
+    assert_allclose(found.rates, llm.gradient_products(model, RESPONSES, direction), rtol=1e-9)
+    assert None not in found.scores.values()
+    assert found.scores == geometry.scores(0, 1)
+
+
+@pytest.mark.parametrize("number", [-1, 4, 1.5])
+def test_responses_that_do_not_exist(geometry, number):
+    with pytest.raises(InputError, match="rejected is"):
+        geometry.scores(0, number)
 
 
 def test_nan_in_the_model_is_named(model):
