@@ -28,6 +28,8 @@ from .models import load as load
 from .next_token import Mover as Mover
 from .next_token import NextTokenRates as NextTokenRates
 from .next_token import next_token_rates as next_token_rates
+from .pair_head import PairHead as PairHead
+from .pair_head import pair_head as pair_head
 from .predict import Memory as Memory
 from .predict import Prediction as Prediction
 from .predict import parameter_vector as parameter_vector
