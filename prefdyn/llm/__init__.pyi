@@ -11,6 +11,7 @@ from ._head import Head as Head
 from ._inner import Inner as Inner
 from ._pair_loss import PairLoss as PairLoss
 from ._pair_loss import with_mismatched as with_mismatched
+from .callback import DynamicsCallback as DynamicsCallback
 from .data import PreferencePair as PreferencePair
 from .data import encode_pairs as encode_pairs
 from .data import paired_responses as paired_responses
@@ -34,6 +35,12 @@ from .predict import Memory as Memory
 from .predict import Prediction as Prediction
 from .predict import parameter_vector as parameter_vector
 from .predict import predict_training as predict_training
+from .rank import CrossEffects as CrossEffects
+from .rank import Gain as Gain
+from .rank import PairPrediction as PairPrediction
+from .rank import cross_effects as cross_effects
+from .rank import rank_pairs as rank_pairs
+from .rank import usable_pairs as usable_pairs
 from .reference import fingerprint as fingerprint
 from .sampling import continuations as continuations
 from .sampling import greedy as greedy

@@ -121,7 +121,7 @@ class Batches:
     def loss(self, step: int) -> PairLoss:
         """The batch of a step."""
         picks = self.picks(step)
-        rows = (2 * picks[:, None] + [0, 1]).reshape(-1)
+        rows = (2 * picks[:, None] + np.arange(2)).reshape(-1)
         pairs = np.arange(len(rows)).reshape(-1, 2)
         mismatched = None
         if self.objective.mismatched:

@@ -75,6 +75,8 @@ class Log:
         """Bytes written so far."""
         return self._file.tell()
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> "Log":
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._file.close()

@@ -223,12 +223,12 @@ def with_mismatched(responses: Responses, pairs: Any) -> tuple[Responses, np.nda
 def _pairs(pairs: Any, responses: Responses, across: bool = False) -> np.ndarray:
     """Pairs (M, 2) as whole numbers of different responses, which answer one prompt."""
     try:
-        found = np.asarray(pairs)
+        found: np.ndarray = np.asarray(pairs)
     except ValueError:
-        found = np.zeros(0)
+        found = np.zeros((0, 0))
     if found.ndim == 1 and found.size == 2:
         found = found[None]
-    if found.ndim != 2 or found.shape[1] != 2 or not len(found) or found.dtype.kind not in "iu":
+    if found.ndim != 2 or found.shape[-1] != 2 or not len(found) or found.dtype.kind not in "iu":
         raise InputError(
             "pairs is not a list of (chosen, rejected) numbers of responses: give one row per "
             "pair, at least one."

@@ -85,6 +85,11 @@ class Probe:
             "probe/gradient_cosine": cosine,
         }
 
+    def log_probs(self, model: Any) -> np.ndarray:
+        """Summed log-probabilities (R,) of all responses."""
+        with evaluating(model):
+            return self._tokens(model)[0].sum(-1)
+
     @torch.no_grad()
     def _tokens(self, model: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log-probability of every token, entropy there, and the top token's; (R, T)."""

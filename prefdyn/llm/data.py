@@ -80,7 +80,9 @@ class PairReader(Iterator[PreferencePair]):
         raise StopIteration
 
 
-def read_pairs(source: str | Path, *, skip_bad: bool = False) -> PairReader:
+def read_pairs(
+    source: str | Path | Iterable[Mapping[str, Any]], *, skip_bad: bool = False
+) -> PairReader:
     """Read preference pairs, one at a time.
 
     A record has ``chosen`` and ``rejected``, and a ``prompt`` or else a beginning that the two
@@ -90,7 +92,8 @@ def read_pairs(source: str | Path, *, skip_bad: bool = False) -> PairReader:
     Parameters
     ----------
     source
-        A JSONL, JSON or Parquet file, or the name of a data set on the hub (``name:split``).
+        A JSONL, JSON or Parquet file, the name of a data set on the hub (``name:split``), or the
+        records themselves.
     skip_bad
         Whether to leave out records that cannot be used, and to count them in ``skipped``.
 
@@ -105,7 +108,8 @@ def read_pairs(source: str | Path, *, skip_bad: bool = False) -> PairReader:
         When iterated: for a record that is not JSON, lacks a field, has one of a wrong type, an
         empty completion, or equal ones, with its line; for a file that cannot be read.
     """
-    return PairReader(records(source), _pair, skip_bad)
+    items = records(source) if isinstance(source, str | Path) else enumerate(source, 1)
+    return PairReader(items, _pair, skip_bad)
 
 
 def encode_pairs(

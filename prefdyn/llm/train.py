@@ -32,6 +32,7 @@ Of the probe, a few pairs that are measured at every line, in nats:
 import hashlib
 import math
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -195,35 +196,38 @@ class _Run:
 
     def go(self) -> Trained:
         state = self._begin()
-        begun, writes = state.step, self.team.number == 0
-        log = Log(self.out / "log.jsonl", state.log_size) if writes else None
-        for step in range(begun, self.steps):
-            loss = self.batches.loss(step)
-            pieces = self.plan.accumulate
-            batch = backward(self.model, loss, state.stats, pieces=pieces, team=self.team)
-            check_finite(float(batch.loss), step, self.plan.rate)
-            rate = self.plan.rate_at(step, self.steps)
-            self._count(state, loss, batch)
-            if step % self.plan.log_every == 0:
-                self._log(state, log, rate)
-            for group in self.optimiser.param_groups:
-                group["lr"] = rate
-            self.optimiser.step()
-            state.step, state.stats = step + 1, batch.stats
-            if state.step % self.plan.save_every == 0 and state.step < self.steps:
+        begun = state.step
+        writes = self.team.number == 0
+        with Log(self.out / "log.jsonl", state.log_size) if writes else nullcontext() as log:
+            for step in range(begun, self.steps):
+                self._step(step, state, log)
+            for parameter in trainable(self.model):
+                parameter.grad = None
+            if begun < self.steps or not begun:
+                last = self._log(state, log, self.plan.rate_at(self.steps, self.steps))
                 self._save(state, log)
-        for parameter in trainable(self.model):
-            parameter.grad = None
-        if begun < self.steps or not begun:
-            last = self._log(state, log, self.plan.rate_at(self.steps, self.steps))
-            self._save(state, log)
-        else:
-            last = self.probe.read(self.model)
-        if log is not None:
-            log.close()
+            else:
+                last = self.probe.read(self.model)
+        if writes:
             save_folder(self.out / "model", self._write)
         texts = tuple(state.warnings.values())
         return Trained(self.out, state.step, begun, state.first, last, state.loss, texts)
+
+    def _step(self, step: int, state: _State, log: Log | None) -> None:
+        loss = self.batches.loss(step)
+        pieces = self.plan.accumulate
+        batch = backward(self.model, loss, state.stats, pieces=pieces, team=self.team)
+        check_finite(float(batch.loss), step, self.plan.rate)
+        rate = self.plan.rate_at(step, self.steps)
+        self._count(state, loss, batch)
+        if step % self.plan.log_every == 0:
+            self._log(state, log, rate)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        self.optimiser.step()
+        state.step, state.stats = step + 1, batch.stats
+        if state.step % self.plan.save_every == 0 and state.step < self.steps:
+            self._save(state, log)
 
     def _begin(self) -> _State:
         """The state of the last checkpoint, or a fresh one."""
