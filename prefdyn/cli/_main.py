@@ -15,6 +15,7 @@ from prefdyn.cli._claims import Claims
 from prefdyn.cli._games import Games
 from prefdyn.cli._orbit import Orbit
 from prefdyn.cli._output import show
+from prefdyn.cli._predict import Predict
 from prefdyn.cli._stability import Stability
 from prefdyn.cli._train import Train
 from prefdyn.cli._validate import Validate
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Any] = {
     "orbit": Orbit,
     "claims": Claims,
     "games": Games,
+    "predict": Predict,
     "train": Train,
     "validate": Validate,
 }
@@ -39,6 +41,9 @@ _Any = (
     | Annotated[Orbit, subcommand("orbit", description="Run a recipe and measure the run.")]
     | Annotated[Claims, subcommand("claims", description="List what the answers rest on.")]
     | Annotated[Games, subcommand("games", description="List the built-in games, or look at one.")]
+    | Annotated[
+        Predict, subcommand("predict", description="Rank preference pairs by what they will do.")
+    ]
     | Annotated[Train, subcommand("train", description="Train a language model, and watch it.")]
     | Annotated[
         Validate, subcommand("validate", description="Test the predictions on a language model.")
