@@ -64,37 +64,37 @@ class Validate(ModelOptions):
         }
 
     def rendered(self, answer: dict[str, Any], width: int) -> Iterator[Any]:
-        """A table of all records, what failed with its note, and how many have which verdict."""
-        from prefdyn.cli._output import number, table
+        """A table for each experiment, notes on what failed, and how many have which verdict."""
+        from prefdyn.cli._output import table
 
-        def shown(value: Any) -> str:
-            return "" if value is None else value if isinstance(value, str) else number(value)
-
-        yield table(
-            "experiment",
-            "quantity",
-            "predicted",
-            "measured",
-            "tolerance",
-            "verdict",
-            rows=(
-                [
-                    record["experiment"].replace("_", " "),
-                    record["quantity"],
-                    shown(record["predicted"]),
-                    shown(record["measured"]),
-                    record["tolerance"],
-                    record["verdict"].replace("_", " "),
-                ]
-                for record in answer["records"]
-            ),
-        )
-        for record in answer["records"]:
-            if record["verdict"] in ("fails", "not_run") and record["note"]:
-                yield f"{record['experiment']}, {record['quantity']}: {record['note']}"
+        records = answer["records"]
+        for experiment in dict.fromkeys(record["experiment"] for record in records):
+            own = [record for record in records if record["experiment"] == experiment]
+            yield table(
+                "quantity",
+                "predicted",
+                "measured",
+                "tolerance",
+                "verdict",
+                rows=map(_row, own),
+                title=experiment.replace("_", " "),
+            )
+            for record in own:
+                if record["verdict"] in ("fails", "not_run") and record["note"]:
+                    yield f"{record['quantity']}: {record['note']}"
         counts = answer["verdicts"].items()
         words = ", ".join(f"{n} {verdict.replace('_', ' ')}" for verdict, n in counts if n)
-        yield f"{words}; everything is in {answer['out']}"
+        yield f"\n{words}; everything is in {answer['out']}"
+
+
+def _row(record: dict[str, Any]) -> list[str]:
+    from prefdyn.cli._output import number
+
+    def shown(value: Any) -> str:
+        return "" if value is None else value if isinstance(value, str) else number(value)
+
+    numbers = shown(record["predicted"]), shown(record["measured"])
+    return [record["quantity"], *numbers, record["tolerance"], record["verdict"].replace("_", " ")]
 
 
 def _tell(name: str, result: dict[str, Any]) -> None:
