@@ -44,3 +44,4 @@ from .rank import usable_pairs as usable_pairs
 from .reference import fingerprint as fingerprint
 from .sampling import continuations as continuations
 from .sampling import greedy as greedy
+from .shared_prompt import shared_prompt_states as shared_prompt_states
