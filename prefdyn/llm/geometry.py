@@ -17,11 +17,15 @@ from prefdyn.llm._encoding import Responses, encode
 from prefdyn.llm._forward import completion_states
 from prefdyn.llm._gradients import row_gradients
 from prefdyn.llm._head import Head
+from prefdyn.llm._layer_wise import layer_wise_gram
 from prefdyn.llm._parameters import Selection, at_rest, check_finite, select_parameters
 from prefdyn.objectives import Objective
 from prefdyn.policies import KernelPolicy
 
 METHODS = "auto", "gradients", "layer-wise"
+
+LARGEST_GRADIENTS = 2**28
+"""Bytes of gradients that ``method="auto"`` keeps; more, and it goes layer by layer."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,7 +188,9 @@ def response_geometry(
         As of `prefdyn.llm._parameters.select_parameters`: ``"all"``, ``"trainable"``, ``"head"`` or
         patterns of names.
     method
-        ``"gradients"`` keeps the gradient of every response; ``"auto"`` is that.
+        ``"gradients"`` keeps the gradient of every response; ``"layer-wise"`` keeps none and has
+        the Gram matrix from what passes through the layers; ``"auto"`` takes the first where the
+        gradients need at most 256 MiB.
     tokens
         Whether to measure single tokens too, for objectives that see them.
     dtype
@@ -208,29 +214,36 @@ def response_geometry(
         model = copy.deepcopy(model).to(dtype)
     chosen = select_parameters(model, parameters)
     token_log_probs, hidden = _measured(model, responses, batch)
+    rows = _each_token(responses) if tokens else responses
+    if method == "auto":
+        entries = responses.mask.size if tokens else len(responses)
+        size = entries * sum(p.numel() * p.element_size() for p in chosen.values())
+        method = "gradients" if size <= LARGEST_GRADIENTS else "layer-wise"
     with at_rest(model, chosen):
-        rows = _each_token(responses) if tokens else responses
-        gradients = row_gradients(model, rows, chosen, batch)
-        check_finite(model, gradients, "gradients")
-    flat = _gram(gradients)
+        if method == "gradients":
+            gradients = row_gradients(model, rows, chosen, batch)
+            check_finite(model, gradients, "gradients")
+            found, kept = _gram(gradients).numpy(), gradients.numpy()
+        else:
+            gram = layer_wise_gram(model, rows, chosen, batch)
+            check_finite(model, gram, "inner products")
+            found, kept = gram.numpy(), None
     token_gram = token_gradients = None
     if tokens:
-        token_gradients = _table(gradients, responses)
-        token_gram = _table(_table(flat, responses).transpose(2, 0, 1), responses)
-        gram = token_gram.sum((1, 3))
-        sums = token_gradients.sum(1)
-    else:
-        gram, sums = flat.numpy(), gradients.numpy()
+        token_gram = _table(_table(found, responses).transpose(2, 0, 1), responses)
+        found = token_gram.sum((1, 3))
+        token_gradients = None if kept is None else _table(kept, responses)
+        kept = None if token_gradients is None else token_gradients.sum(1)
     return Geometry(
         responses=responses,
         token_log_probs=token_log_probs,
         hidden=hidden,
-        gram=gram,
-        gradients=sums,
+        gram=found,
+        gradients=kept,
         token_gram=token_gram,
         token_gradients=token_gradients,
         parameter_names=tuple(chosen),
-        method="gradients",
+        method=method,
     )
 
 
