@@ -44,7 +44,7 @@ The largest is under the 8 nats up to which something is asserted, as real chang
 """
 DOMINANT = 30.0
 """The same for the failing case."""
-SIZES = {"quick": (2, 2), "default": (4, 7)}
+SIZES = {"quick": (4, 1), "default": (7, 4)}
 """Prompts, and pairs of each."""
 
 

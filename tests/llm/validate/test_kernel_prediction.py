@@ -1,0 +1,88 @@
+"""Runs predicted from a geometry: the experiment on a tiny model, and how it is judged."""
+
+import json
+
+import numpy as np
+import pytest
+
+from prefdyn.llm import LanguageModel
+from prefdyn.llm.validate import _kernel_view as view
+from prefdyn.llm.validate import kernel_prediction
+
+
+@pytest.fixture(scope="module")
+def data(llama, tokenizer):
+    """One prompt, one pair, as from disk."""
+    lm = LanguageModel(llama, tokenizer)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(kernel_prediction.SIZES, "tiny", (1, 1))
+        patch.setattr(kernel_prediction, "STEPS", 10)
+        before = [p.clone() for p in llama.parameters()]
+        predicted = json.loads(json.dumps(kernel_prediction.predict(lm, "tiny", 0)))
+        measured = json.loads(json.dumps(kernel_prediction.measure(lm, predicted, "tiny", 0)))
+    assert all((p == q).all() for p, q in zip(before, llama.parameters(), strict=True))
+    return predicted, measured
+
+
+def test_small_runs_agree_and_renewed_ones_better_than_frozen(data):
+    runs = view.runs_of(*data)
+    assert [run.about["regime"] for run in runs].count("near") == 2
+    for optimiser in ("sgd", "adamw"):
+        (near,), (far,) = (view.chosen_from(runs, optimiser, r) for r in ("near", "far"))
+        assert near.sizes[-1] == pytest.approx(0.4, rel=0.3)
+        assert near.r2() > 0.9
+        assert near.slope() == pytest.approx(1, abs=0.2)
+        assert far.sizes[-1] > 3 * near.sizes[-1]
+        assert far.r2(renewed=True) > far.r2()
+        assert far.renewed is not None
+        np.testing.assert_allclose(far.renewed[:5], far.frozen[:5], atol=1e-9)
+
+
+def test_every_quantity_has_a_record(data):
+    found = view.records(*data)
+    words = [record.quantity for record in found]
+    assert len(set(words)) == len(words) == 2 * (3 + 3 + 2 + 1) + 2
+    asserted = [record for record in found if record.verdict in ("holds", "fails")]
+    assert len(asserted) >= 9
+    assert found[-1].verdict == "reported"
+
+
+def fake(measured, frozen, renewed=None, regime="near", optimiser="sgd"):
+    about = {"regime": regime, "optimiser": optimiser, "pair": [0, 1], "rate": 1.0}
+    return view.Run(about, np.array(frozen), np.array(measured), renewed)
+
+
+def test_judged_at_the_last_step_within_the_size():
+    measured = [[0, 0, 0], [0.3, -0.2, 0.1], [0.6, -0.4, 0.2]]
+    frozen = [[0, 0, 0], [0.3, -0.2, 0.1], [0.0, 0.5, 0.0]]
+    run = fake(measured, frozen)
+    assert run.within(0.5) == 1
+    assert run.r2(1) == pytest.approx(1)
+    assert run.r2() < 0
+    assert run.range == pytest.approx(0.6)
+    median, worst, slope = view._asserted("x", [run], 0.5, (0.99, 0.95), renewed=False)
+    assert {median.verdict, worst.verdict, slope.verdict} == {"holds"}
+    off = fake(measured, 1.3 * np.array(measured))
+    median, worst, slope = view._asserted("x", [off], 1.0, (0.99, 0.95), renewed=False)
+    assert {median.verdict, worst.verdict, slope.verdict} == {"fails"}
+    assert slope.measured == pytest.approx(1 / 1.3)
+    (nothing,) = view._asserted("x", [run], 0.1, (0.99, 0.95), renewed=False)
+    assert nothing.verdict == "not_run"
+
+
+def test_signs_count_where_something_moved():
+    right = fake([[0, 0, 0], [0.3, 0, 0]], [[0, 0, 0], [0.1, 0, 0]])
+    wrong = fake([[0, 0, 0], [0.3, 0, 0]], [[0, 0, 0], [-0.1, 0, 0]])
+    still = fake([[0, 0, 0], [0.01, 0, 0]], [[0, 0, 0], [-0.1, 0, 0]])
+    assert view._signs([right, still]).measured == 1
+    assert view._signs([right, wrong]).verdict == "fails"
+    assert view._signs([still]).verdict == "not_run"
+
+
+def test_the_figure_has_all_runs(data):
+    drawing = view.draw(*data)
+    drawing.canvas.draw()
+    axes = drawing.get_axes()
+    assert len(axes) == 10
+    assert all("$R^2$" in ax.texts[0].get_text() for ax in [*axes[:8], axes[9]])
+    assert len(axes[8].lines) == 3
