@@ -28,6 +28,13 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``how``), ``P``, ``wins``, ``structure`` (``condorcet_winner``, ``smith_set``, ``copeland``,
     ``transitive``, ``strongly_transitive``, ``strictly_strongly_transitive``, ``cycle``,
     ``cyclic_share``).
+``iterate``
+    ``game``, ``recipe`` (also ``votes``), ``inner`` (``optimiser``, ``rate``, ``steps``,
+    ``residual``, ``parameters``), ``model``, ``prompts``, ``responses`` (K for each prompt),
+    ``rounds``, ``reason``, ``policies`` (by round, prompt if there are several, and response),
+    ``predicted_policies`` and ``deviation`` (the table's orbit, and the largest difference),
+    ``predicted`` (a sentence), ``spectral_radius``, ``kappa``, ``cosine``, ``residuals``,
+    ``steps``, ``mass``, ``files``; arrays as of `prefdyn.llm.LanguageModelOrbit`.
 
 ``train``
     ``model``, ``data`` (``source``, ``pairs``, ``skipped``: reason to number), ``objective``

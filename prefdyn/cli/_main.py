@@ -13,6 +13,7 @@ from prefdyn import __version__
 from prefdyn._errors import InputError, InsufficientData
 from prefdyn.cli._claims import Claims
 from prefdyn.cli._games import Games
+from prefdyn.cli._iterate import Iterate
 from prefdyn.cli._orbit import Orbit
 from prefdyn.cli._output import show
 from prefdyn.cli._predict import Predict
@@ -25,6 +26,7 @@ COMMANDS: dict[str, Any] = {
     "orbit": Orbit,
     "claims": Claims,
     "games": Games,
+    "iterate": Iterate,
     "predict": Predict,
     "train": Train,
     "validate": Validate,
@@ -41,6 +43,9 @@ _Any = (
     | Annotated[Orbit, subcommand("orbit", description="Run a recipe and measure the run.")]
     | Annotated[Claims, subcommand("claims", description="List what the answers rest on.")]
     | Annotated[Games, subcommand("games", description="List the built-in games, or look at one.")]
+    | Annotated[
+        Iterate, subcommand("iterate", description="Train a language model through rounds.")
+    ]
     | Annotated[
         Predict, subcommand("predict", description="Rank preference pairs by what they will do.")
     ]

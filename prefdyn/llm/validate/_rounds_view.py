@@ -26,7 +26,7 @@ COMPARED = 12
 """Rounds in which the model is held to the tabular orbit."""
 LATE = 4
 """Rounds at either end whose mean distance from the fixed point tells what a run does."""
-NAMES = {"ipo": "IPO", "dpo": "DPO", "several": "IPO, prompts sharing parameters"}
+NAMES = {"ipo": "IPO", "dpo": "DPO", "several": "IPO, several prompts"}
 COLOURS = {"ipo": BLUE, "dpo": VERMILION, "several": GREEN}
 ADAM: dict[str, Any] = {
     "linestyle": "none",
@@ -45,6 +45,7 @@ def records(predicted: dict[str, Any], measured: dict[str, Any]) -> list[Record]
         *_nearness(predicted, measured),
         *_collapse(predicted, measured),
         *_inner_loops(measured),
+        *_undertrained(measured["undertrained"]),
         *_masses(measured),
     ]
 
@@ -165,6 +166,18 @@ def _inner_loops(measured: dict[str, Any]) -> list[Record]:
     return found
 
 
+def _undertrained(seen: dict[str, Any]) -> list[Record]:
+    note = (
+        f"10 gradient steps a round at beta = {seen['beta']:.3g}, where exact rounds grow by "
+        f"{seen['exact']:.3f}; predicted with the measured kappa = {seen['kappa']:.3f}, cosine at "
+        f"least {seen['cosine']:.3f}"
+    )
+    return [
+        told(NAME, f"under-trained rounds: {words}", seen[key][1], seen[key][0], note)
+        for key, words in (("growth", "growth per round"), ("period", "period (rounds)"))
+    ]
+
+
 def _numbers(values: Any) -> np.ndarray:
     """A nested list as numbers, without what is missing."""
     flat = np.array(values, dtype=float).ravel()
@@ -185,7 +198,7 @@ def _masses(measured: dict[str, Any]) -> list[Record]:
 
 def draw(predicted: dict[str, Any], measured: dict[str, Any]) -> Figure:
     """Six panels: two runs, thresholds, the onset, the limit, the mass."""
-    sheet = figure(6.6)
+    sheet = figure(7.0)
     a, b, c, d, e, f = sheet.subplots(3, 2).flat
     for ax, letter, name, word in ((a, "a", "above", "converges"), (b, "b", "below", "orbits")):
         theory = predicted["orbits"][name]
@@ -222,7 +235,7 @@ def _growth(ax: Axes, predicted: dict[str, Any], measured: dict[str, Any]) -> No
     ticks = [0.1, 0.2, 0.5, 1, 2]
     ax.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     ax.xaxis.set_minor_formatter("")
-    ax.legend(loc="upper right", handletextpad=0.3)
+    ax.legend(loc="upper right", handletextpad=0.1, borderaxespad=0)
 
 
 def _onset(ax: Axes, predicted: dict[str, Any], measured: dict[str, Any]) -> None:
@@ -249,6 +262,6 @@ def _mass(ax: Axes, measured: dict[str, Any]) -> None:
         for key, by, marker in ((name, "Gauss-Newton", "."), (f"adam {name}", "Adam", "s")):
             line: dict[str, Any] = {"color": colour, "linewidth": 0.8, "marker": marker}
             line |= {"markersize": 4, "markerfacecolor": "none" if marker == "s" else colour}
-            ax.plot(measured["runs"][key]["mass"], label=f"{name} the threshold, {by}", **line)
+            ax.plot(measured["runs"][key]["mass"], label=f"{name}, {by}", **line)
     ax.set(xlabel="round", ylabel="probability", yscale="log")
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=7, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.3))
