@@ -46,6 +46,17 @@ def own_prompts(lm: LanguageModel, number: int, length: int, seed: int) -> list[
     return [start + tuple(t for t in tokens if t != end) for tokens in whole[:number]]
 
 
+def open_prompts(lm: LanguageModel, number: int, length: int, seed: int) -> list[Tokens]:
+    """The `number` of four times as many own prompts that leave most open what comes next.
+
+    Where the next token is certain there is no mass to be moved.
+    """
+    drawn = own_prompts(lm, 4 * number, length, seed)
+    log_p = np.stack([next_log_probs(lm.model, prompt) for prompt in drawn])
+    entropy = -(np.exp(log_p) * log_p).sum(-1)
+    return [drawn[i] for i in np.argsort(-entropy, kind="stable")[:number]]
+
+
 def rate_for(
     geometry: Any,
     objective: Any,

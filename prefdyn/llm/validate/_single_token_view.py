@@ -163,7 +163,7 @@ def _alignment(runs: list) -> Record:
             np.arange(len(run["measured"])), [run["pair"]["chosen"], run["pair"]["rejected"]]
         )
         aligned = np.array(run["pair"]["head"]["alignment"])[others]
-        found.append(float(spearmanr(aligned, run["measured"][others])[0]))
+        found.append(float(spearmanr(aligned, run["measured"][others]).statistic))
     return told(
         NAME,
         "rank correlation of other tokens' changes with their alignment, median (DISP-3)",
@@ -198,7 +198,7 @@ def draw(predicted: dict[str, Any], measured: dict[str, Any]) -> Figure:
     """Predicted against measured, displaced pairs per objective, and the pair that falls most."""
     runs = list(_runs(predicted, measured))
     drawing = figure(5.6)
-    top, bottom = drawing.subfigures(2, 1, height_ratios=(1.2, 1))
+    top, bottom = drawing.subfigures(2, 1, squeeze=False, height_ratios=(1.2, 1))[:, 0]
     left, right = top.subplots(1, 2, width_ratios=(1, 1.1))
     _draw_changes(left, runs)
     panel(left, "a", "preferred token")
@@ -244,7 +244,9 @@ def _draw_counts(ax: Axes, runs: list) -> None:
     ax.plot(at, seen, color=BLUE, label="measured", **SIMULATED)
     ax.set_xticks(at, [arm.replace(" ", "\n") for arm in arms])
     for place, own in zip(at, groups, strict=True):
-        ax.text(place, 1.02, f"of {len(own)}", ha="center", transform=ax.get_xaxis_transform())
+        ax.text(
+            float(place), 1.02, f"of {len(own)}", ha="center", transform=ax.get_xaxis_transform()
+        )
     ax.set(ylim=(0, max([*foretold, *seen, 4]) * 1.25), ylabel="pairs that displace")
     ax.legend()
 

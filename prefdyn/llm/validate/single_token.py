@@ -94,7 +94,7 @@ def _predict_case(
             lm.model, lm.tokenizer, None, rows, parameters=below_head(lm.model)
         ),
     }
-    named = [tuple(watched.index(words[word]) for word in pair) for pair in NAMED if words]
+    named = [(watched.index(words[a]), watched.index(words[b])) for a, b in NAMED if words]
     pairs = drawn_pairs(geometries["all"], named, extremes)
     return {
         "prompt": lm.tokenizer.decode(prompt, skip_special_tokens=True),
@@ -117,7 +117,7 @@ def below_head(model: Any) -> list[str]:
 
 
 def drawn_pairs(
-    geometry: Geometry, named: list[tuple[int, ...]], extremes: int
+    geometry: Geometry, named: list[tuple[int, int]], extremes: int
 ) -> list[tuple[int, int, str]]:
     """Pairs and why they were drawn: those predicted to displace most, named ones, controls.
 

@@ -13,15 +13,16 @@ from prefdyn.llm.geometry import Geometry, response_geometry
 from prefdyn.llm.models import LanguageModel
 from prefdyn.llm.predict import predict_training
 from prefdyn.llm.sampling import continuations, greedy
-from prefdyn.llm.validate._draws import fresh, next_log_probs, own_prompts, rate_for
+from prefdyn.llm.validate._draws import fresh, next_log_probs, open_prompts, rate_for
 from prefdyn.llm.validate._squeezing_view import ROLES, draw, records
 
 __all__ = ["CAPTION", "CLAIMS", "TITLE", "draw", "measure", "predict", "records"]
 
 TITLE = "Squeezing: who gains what an unlikely rejected answer loses"
 CAPTION = """
-Prompts, greedy continuations, probes (sampled) and chosen answers come from the model itself;
-rejected answers were written to another prompt (off-policy), or to the same one (control). a: mean
+Prompts, greedy continuations, probes (sampled) and chosen answers come from the model itself, the
+prompts among those that leave most open what comes next; rejected answers were written to another
+prompt (off-policy), or to the same one (control). a: mean
 change of log-probability over DPO training with off-policy rejected answers, predicted from one
 measurement of the untrained model (lines), measured (dots). b: the same at the end, for every
 prompt and kind of training, predicted (x) and measured (y). c: one small step against the
@@ -31,26 +32,28 @@ prompt, against their probability.
 CLAIMS = ("SQZ-1", "SQZ-2", "SQZ-3", "SQZ-5", "KER-1")
 
 ARMS = {
-    "DPO, off-policy": ("dpo", "foreign", 1.0),
-    "DPO, control": ("dpo", "own", 1.0),
-    "step against it alone": ("sft", "foreign", -1.0),
+    "DPO, off-policy": ("dpo", "foreign", 1.0, 10.0),
+    "DPO, control": ("dpo", "own", 1.0, 3.0),
+    "step against it alone": ("sft", "foreign", -1.0, 10.0),
 }
-"""Objective, the answer that is rejected, and weight: with -1, likelihood training pushes down."""
+"""Objective, rejected answer, weight (with -1, likelihood training pushes down), and target.
+
+The target, in nats, is how far the fastest answer moves, to first order, and sets the rate; an
+unlikely answer has to fall far before others notice.
+"""
 LENGTH = 8
 NEXT = 10
 """Next tokens that are watched after a prompt."""
 SIZES = {"quick": (4, 8), "default": (10, 16)}
 """Prompts, and steps of a run."""
-TARGET = 3.0
-"""Nats that the fastest response moves by, to first order; it sets the rate."""
-SMALL = 0.02
-"""The same for next tokens and a single step against an answer, which SQZ-3 takes to be small."""
+SMALL = 0.1
+"""The target of a single small step against an answer, and what the next tokens do."""
 
 
 def predict(lm: LanguageModel, size: str, seed: int) -> dict[str, Any]:
     """Draw prompts and answers, and predict every run from the untrained model's geometry."""
     number, steps = SIZES[size]
-    prompts = own_prompts(lm, number, LENGTH, seed)
+    prompts = open_prompts(lm, number, LENGTH, seed)
     own = [
         continuations(lm.model, lm.tokenizer, prompt, len(ROLES) - 1, length=LENGTH, seed=seed)
         for prompt in prompts
@@ -76,7 +79,8 @@ def _predict_case(
     watched = list(dict.fromkeys([*likely, first]))
     rows = Responses((prompt,) * len(answers), answers)
     geometry = response_geometry(lm.model, lm.tokenizer, None, rows)
-    tokens = Responses((prompt,) * (1 + len(watched)), (answers[-1], *((t,) for t in watched)))
+    against = (answers[ROLES.index("foreign")], *((token,) for token in watched))
+    tokens = Responses((prompt,) * len(against), against)
     return {
         "prompt": lm.tokenizer.decode(prompt, skip_special_tokens=True),
         "prompt_tokens": prompt,
@@ -90,34 +94,29 @@ def _predict_case(
 
 def _predict_run(geometry: Geometry, arm: str, steps: int) -> dict[str, Any]:
     objective, weights, pair = _training(arm)
-    rate = rate_for(geometry, objective, pair, TARGET, steps, weights=weights)
+    rate = rate_for(geometry, objective, pair, ARMS[arm][-1], steps, weights=weights)
     run = predict_training(geometry, objective, pair, rate, steps, weights=weights)
     return {"rate": rate, "change": run.change}
 
 
 def _training(arm: str) -> tuple[str, list[float], list[tuple[int, int]]]:
     """Objective, weights and pairs of an arm."""
-    objective, rejected, weight = ARMS[arm]
+    objective, rejected, weight, _ = ARMS[arm]
     chosen, against = ROLES.index("chosen"), ROLES.index(rejected)
     # What likelihood training raises is the first of a pair; with a negative weight it lowers it.
     return objective, [weight], [(chosen, against) if weight > 0 else (against, chosen)]
 
 
 def _predict_next(geometry: Geometry, first: int) -> dict[str, Any]:
-    """One small step against the response 0: next tokens by the kernel, and by SQZ-3.
-
-    In logistic regression next token i rises, to first order, if ``p_i > sum_j p_j^2 - p_y``.
-    """
-    tokens = [row[0] for row in geometry.responses.tokens[1:]]
-    log_p = geometry.log_probs[1:]
-    column = -geometry.gram[1:, 0]
-    rate = SMALL / np.abs(column).max()
+    """One small step against response 0: what the next tokens, the other responses, do."""
+    step = (geometry, "sft", [(0, 1)])  # the second of the pair plays no part in it
+    rate = rate_for(*step, SMALL, 1, weights=[-1.0])
     return {
-        "tokens": tokens,
+        "tokens": [row[0] for row in geometry.responses.tokens[1:]],
         "first": first,
-        "log_probs": log_p,
+        "log_probs": geometry.log_probs[1:],
         "rate": rate,
-        "change": rate * column,
+        "change": predict_training(*step, rate, 1, weights=[-1.0]).change[-1, 1:],
     }
 
 
@@ -158,13 +157,12 @@ def _measure_next(lm: LanguageModel, case: dict[str, Any]) -> dict[str, Any]:
     before = next_log_probs(model, prompt)
     train_on(model, _loss(model, "sft", prompt, answers, [(0, 1)], [-1.0]), step["rate"], 1)
     after = next_log_probs(model, prompt)
-    best = int(before.argmax())
     others = np.setdiff1d(np.arange(len(before)), [step["first"]])
     best = int(others[before[others].argmax()])
-    square = float(np.exp(2 * before).sum())
     return {
         "change": (after - before)[step["tokens"]],
-        "bar": square - float(np.exp(before[step["first"]])),
+        # In logistic regression token i rises, to first order, if p_i > sum_j p_j^2 - p_y (SQZ-3).
+        "bar": float(np.exp(2 * before).sum() - np.exp(before[step["first"]])),
         "best_rises": bool(after[best] > before[best]),
         "risen": float(np.mean(after[others] > before[others])),
     }
