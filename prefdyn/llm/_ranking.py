@@ -136,9 +136,7 @@ def rank_file(
         skipped.update(header["skipped"])
     scores = Scores(pieces.rows())
     if not len(scores):
-        raise InputError(
-            f"{data} has no pair that can be used{_reasons(skipped)}: nothing to rank."
-        )
+        raise InputError(f"{data} has no pair that can be used{_reasons(skipped)}.")
 
     ranks = scores.ranks(by)
     files = {"predictions": out / f"predictions.{form}", "report": out / "report.md"}

@@ -1,15 +1,16 @@
 """Predictions of what a step on a pair does, held to the step itself."""
 
 import copy
+from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 
-from prefdyn import llm, objectives
+from prefdyn import InputError, llm, objectives
 from prefdyn.llm import Responses
 from prefdyn.llm._gradient import backward
-from prefdyn.llm.rank import cross_effects
+from prefdyn.llm.rank import CrossEffects, Push, cross_effects, rank_pairs, usable_pairs
 
 PAIRS = [
     ("is it red? ", "yes, it is.", "no"),
@@ -87,3 +88,124 @@ def test_rates_are_what_a_small_step_does(objective, model, tokenizer, encoded):
         errors.append(np.abs(np.stack(columns, 1) - predicted).max() / np.abs(predicted).max())
     assert errors[0] < 1e-2
     assert errors[1] == pytest.approx(errors[0] / 10, rel=0.1)  # what is left is of second order
+
+
+def test_a_batch_moves_as_a_step_on_its_mean_loss(model, tokenizer, encoded):
+    found = list(rank_pairs(model, tokenizer, PAIRS, "dpo", batch=len(PAIRS), gains=0))
+    actual = slopes(model, encoded, objectives.get("dpo"), 1e-6)
+    predicted = np.array([[p.batch_chosen_rate, p.batch_rejected_rate] for p in found])
+    np.testing.assert_allclose(predicted.ravel(), actual, atol=1e-4 * np.abs(actual).max())
+
+
+def test_a_prediction_in_numbers(model, tokenizer, encoded):
+    found = list(rank_pairs(model, tokenizer, PAIRS, objectives.get("dpo", beta=0.4), gains=0))
+    cross = cross_effects(model, tokenizer, PAIRS, objectives.get("dpo", beta=0.4))
+    geometry = llm.response_geometry(model, None, None, encoded)
+    for r, p in enumerate(found):
+        w, v = 2 * r, 2 * r + 1
+        gram = geometry.gram[[[w], [v]], [[w, v]]]
+        assert p.line == r + 1
+        assert (p.d_w, p.d_l) == pytest.approx((0.2, 0.2))  # beta / 2, at the reference
+        assert p.chosen_rate == pytest.approx(0.2 * (gram[0, 0] - gram[0, 1]))
+        assert p.rejected_rate == pytest.approx(0.2 * (gram[0, 1] - gram[1, 1]))
+        assert p.margin_rate == pytest.approx(p.chosen_rate - p.rejected_rate)
+        assert p.chosen_falls == (p.chosen_rate < 0)
+        assert p.entanglement.inner == gram[0, 1]
+        assert (p.chosen_log_prob, p.rejected_log_prob) == tuple(geometry.log_probs[[w, v]])
+        scores = geometry.scores(w, v)
+        assert {name: getattr(p, name) for name in scores} == pytest.approx(scores)
+        others = [i for i in range(len(PAIRS)) if i != r]
+        worst = others[cross.chosen[r, others].argmin()]
+        assert p.pushed_by == worst + 1
+        assert p.pushed_rate == pytest.approx(cross.chosen[r, worst])
+        assert p.effect_on_others == pytest.approx(cross.chosen[others, r].mean())
+        assert p.parts_at == [0, 3, 6, 1][r]
+
+
+def test_next_tokens_that_gain(model, tokenizer, encoded):
+    """Against the probabilities after a real step, at the place where chosen and rejected part."""
+    rate = 1e-6
+    for r, p in enumerate(rank_pairs(model, tokenizer, PAIRS, "dpo", gains=34)):
+        context = encoded.prompt_tokens[2 * r] + encoded.tokens[2 * r][: p.parts_at]
+        stepped = copy.deepcopy(model).requires_grad_(True)
+        reference = llm.token_log_probs(model, encoded).detach()
+        llm.PairLoss("dpo", encoded, [(2 * r, 2 * r + 1)], reference)(stepped).backward()
+        with torch.no_grad():
+            for parameter in stepped.parameters():
+                parameter -= rate * parameter.grad
+            before, after = (
+                m(torch.tensor([context])).logits[0, -1].softmax(-1).numpy()
+                for m in (model, stepped)
+            )
+        gained = (after - before) / rate
+        order = [gain.token for gain in p.gains]
+        assert set(order) == set(np.flatnonzero(gained > 0))
+        masses = np.array([gain.probability * gain.rate for gain in p.gains])
+        np.testing.assert_allclose(masses, gained[order], rtol=1e-3, atol=1e-4 * gained.max())
+        assert np.all(np.diff(masses) <= 0)
+        assert sum(gain.share for gain in p.gains) == pytest.approx(1)
+        # Between two tokens this tokenizer writes a space.
+        assert [gain.text for gain in p.gains] == [f" {tokenizer.decode([t])}" for t in order]
+
+
+def test_pairs_are_read_as_they_are_wanted(model, tokenizer):
+    read = []
+
+    def stream():
+        for pair in PAIRS:
+            read.append(pair)
+            yield pair
+
+    found = rank_pairs(model, tokenizer, stream(), batch=2, gains=0)
+    assert read == []
+    assert [p.line for p in islice(found, 2)] == [1, 2]
+    assert read == PAIRS[:2]
+    assert [(p.line, p.batch) for p in found] == [(3, 1), (4, 1)]
+
+
+def test_a_pair_alone_has_nobody_to_push(model, tokenizer):
+    (found,) = rank_pairs(model, tokenizer, PAIRS[:1], gains=0)
+    assert (found.pushed_by, found.pushed_rate, found.effect_on_others) == (None, None, None)
+    assert found.batch_chosen_rate == found.chosen_rate
+
+
+def test_worst_pushes():
+    chosen = np.array([[-9.0, -1.0, 3.0], [-4.0, 5.0, 2.0], [-2.0, 0.0, 1.0]])
+    cross = CrossEffects(chosen, np.zeros((3, 3)))
+    assert cross.worst(9) == (Push(1, 0, -4.0), Push(2, 0, -2.0), Push(0, 1, -1.0))
+    assert cross.worst(1) == (Push(1, 0, -4.0),)
+    np.testing.assert_array_equal(cross.on_others, [-3.0, -0.5, 2.5])
+    np.testing.assert_array_equal(cross.margin, chosen)
+
+
+def test_another_reference(model, tokenizer, encoded):
+    """Behind the reference on the chosen side, DPO pushes harder than half of beta."""
+    other = copy.deepcopy(model)
+    with torch.no_grad():
+        other.lm_head.weight.mul_(1.1)
+    gap = (llm.log_probs(model, encoded) - llm.log_probs(other, encoded)).detach().numpy()
+    for r, p in enumerate(rank_pairs(model, tokenizer, PAIRS, reference=other, gains=0)):
+        margin = 0.1 * (gap[2 * r] - gap[2 * r + 1])
+        assert p.d_w == pytest.approx(0.1 / (1 + np.exp(margin)))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ([("a ", "no", "no")], "Line 1: chosen and rejected are the same"),
+        ([("a ", "no", "yes"), ((), (4,), (5,))], "Line 2: the prompt has no token"),
+        ([((3,), (4,), (99,))], "Line 1: .*99"),
+        ([], "no pair"),
+    ],
+)
+def test_pairs_that_cannot_be_used(model, tokenizer, pairs, words):
+    with pytest.raises(InputError, match=words):
+        cross_effects(model, tokenizer, pairs)
+
+
+def test_usable_pairs_counts_what_it_leaves_out(model, tokenizer):
+    pairs = usable_pairs(
+        model, tokenizer, [*PAIRS, ("a ", "no", "no"), ((3,), (4,), (99,))], skip_bad=True
+    )
+    assert len(list(rank_pairs(model, tokenizer, pairs, gains=0))) == len(PAIRS)
+    assert pairs.skipped == {"chosen equals rejected": 1, "does not fit the model": 1}
