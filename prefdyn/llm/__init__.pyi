@@ -9,6 +9,7 @@ from ._forward_mode import step_direction as step_direction
 from ._forward_mode import weighted_gradient as weighted_gradient
 from ._head import Head as Head
 from ._inner import Inner as Inner
+from ._optimiser_memory import Memory as Memory
 from ._pair_loss import PairLoss as PairLoss
 from ._pair_loss import with_mismatched as with_mismatched
 from .callback import DynamicsCallback as DynamicsCallback
@@ -31,7 +32,6 @@ from .next_token import NextTokenRates as NextTokenRates
 from .next_token import next_token_rates as next_token_rates
 from .pair_head import PairHead as PairHead
 from .pair_head import pair_head as pair_head
-from .predict import Memory as Memory
 from .predict import Prediction as Prediction
 from .predict import parameter_vector as parameter_vector
 from .predict import predict_training as predict_training
@@ -42,6 +42,7 @@ from .rank import cross_effects as cross_effects
 from .rank import rank_pairs as rank_pairs
 from .rank import usable_pairs as usable_pairs
 from .reference import fingerprint as fingerprint
+from .reference import reference_log_probs as reference_log_probs
 from .sampling import continuations as continuations
 from .sampling import greedy as greedy
 from .shared_prompt import shared_prompt_states as shared_prompt_states
