@@ -69,6 +69,8 @@ class PairLoss:
     mismatched
         (M', 2) numbers of responses behind prompts they were not written for, from which `KTO`
         takes its z0; `with_mismatched` makes them.
+    gold
+        (M,) numbers of third, gold responses, whose likelihood `CPO` then takes.
 
     Raises
     ------
@@ -84,6 +86,7 @@ class PairLoss:
     weights: Sequence[float] | np.ndarray | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     mismatched: Any = None
+    gold: Any = None
 
     def __post_init__(self):
         set_ = object.__setattr__
@@ -105,6 +108,8 @@ class PairLoss:
                     "prompts: give mismatched= (see with_mismatched), or the number itself (z0=)."
                 )
             set_(self, "mismatched", _pairs(self.mismatched, self.responses, across=True))
+        if self.gold is not None:
+            set_(self, "gold", _gold(self.gold, len(self.pairs), len(self.responses)))
 
     @property
     def initial_stats(self) -> Stats | None:
@@ -113,15 +118,15 @@ class PairLoss:
 
     @property
     def rows(self) -> np.ndarray:
-        """Numbers of the responses that the pairs name, without repetition."""
-        return np.unique(self.pairs)
+        """Numbers of the responses that the loss depends on, without repetition."""
+        return np.unique(self.pairs if self.gold is None else [*self.pairs.flat, *self.gold])
 
     @property
     def unpaired(self) -> np.ndarray:
         """Numbers of the other responses whose log-probabilities the statistics need."""
         if not self.objective.mismatched:
             return np.zeros(0, dtype=int)
-        return np.setdiff1d(self.mismatched, self.pairs)
+        return np.setdiff1d(self.mismatched, self.rows)
 
     def pair(
         self, tokens: Tensor, log_sum_p2: Tensor | None = None, pairs: np.ndarray | None = None
@@ -142,7 +147,10 @@ class PairLoss:
             if log_sum_p2 is not None:
                 values[f"{side}_log_sum_p2"] = log_sum_p2[rows]
         if pairs is None:
-            values |= {name: tokens.new_tensor(given) for name, given in self.extra.items()}
+            values |= {name: torch.as_tensor(x).to(tokens) for name, x in self.extra.items()}
+        if pairs is None and self.gold is not None:
+            rows = torch.as_tensor(self.gold, device=tokens.device)
+            values |= {"gold": tokens[rows].sum(-1), "gold_length": lengths[rows]}
         return Pair(**values)
 
     def of_tokens(
@@ -278,6 +286,16 @@ def _weights(weights: Any, M: int) -> np.ndarray:
         raise InputError("weights is not an array of numbers: give one for each pair.") from None
     if found.shape != (M,) or not np.all(np.isfinite(found)):
         raise InputError(f"weights is {found}: give one finite number for each of {M} pairs.")
+    return found
+
+
+def _gold(gold: Any, M: int, R: int) -> np.ndarray:
+    found = np.asarray(gold)
+    if found.shape != (M,) or found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= R:
+        raise InputError(
+            f"gold is {found.tolist()}: give one number of a response, 0 to {R - 1}, for each of "
+            f"{M} pairs."
+        )
     return found
 
 

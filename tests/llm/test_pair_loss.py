@@ -100,6 +100,8 @@ def test_answers_to_one_prompt_have_no_mismatch(responses):
         ({"weights": [1.0, np.nan]}, "one finite number for each of 2 pairs"),
         ({"weights": "ab"}, "not an array of numbers"),
         ({"reference": torch.zeros(4, 2)}, "reference has shape"),
+        ({"gold": [3]}, "one number of a response, 0 to 3, for each of 2 pairs"),
+        ({"gold": [0, 4]}, "one number of a response, 0 to 3, for each of 2 pairs"),
         ({"extra": {"chosen_win": [1, 0]}}, "a pair has"),
         ({"extra": {"chosen_win_rate": [0.1, 0.2, 0.3]}}, "one entry for each of 2 pairs"),
     ],
