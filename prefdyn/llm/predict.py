@@ -11,6 +11,7 @@ from prefdyn import objectives
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice, count
 from prefdyn._simulate import orbit
+from prefdyn.llm._optimiser_memory import Memory, as_numpy
 from prefdyn.policies import KernelPolicy
 from prefdyn.rules import Adam, GradientStep, Momentum, Optimiser, RMSprop, Wrapper
 from prefdyn.rules._training import flatten, unflatten
@@ -21,72 +22,6 @@ OPTIMISERS: dict[str, Optimiser | None] = {
     "adamw": Adam(),
     "rmsprop": RMSprop(),
 }
-_MOMENTS = (("exp_avg", "exp_avg_sq"), ("square_avg",), ("momentum_buffer",))
-
-
-@dataclass(frozen=True, eq=False)
-class Memory:
-    """What optimiser and objective carry from one step to the next.
-
-    Attributes
-    ----------
-    step : int
-        Steps taken so far, on which Adam's bias correction depends.
-    moments : numpy.ndarray or None
-        Adam's first and second moment (2, P), or RMSprop's second (1, P), of the direction of
-        descent and in the order of the geometry's gradients; with momentum the last move of the
-        log-probabilities, (R,), or of the tokens', (R, T).  None for plain gradient descent.
-    stats : dict or None
-        The objective's running statistics, where it has any.
-    """
-
-    step: int = 0
-    moments: np.ndarray | None = None
-    stats: dict[str, Any] | None = None
-
-    @classmethod
-    def of(
-        cls, optimiser: Any, model: Any, geometry: Any, stats: dict[str, Any] | None = None
-    ) -> "Memory":
-        """What a torch optimiser remembers, in the order of a geometry of the same model.
-
-        Parameters
-        ----------
-        optimiser
-            ``torch.optim.SGD``, ``Adam``, ``AdamW`` or ``RMSprop`` over parameters of the model.
-        model
-            The model that it trains.
-        geometry
-            Measured from the model as it is now; momentum of SGD needs its gradients.
-        stats
-            The objective's running statistics.
-
-        Raises
-        ------
-        InputError
-            For another optimiser, or momentum without gradients.
-        """
-        named = dict(model.named_parameters())
-        parameters = [named[name] for name in geometry.parameter_names]
-        states = [optimiser.state.get(parameter, {}) for parameter in parameters]
-        step = max((int(state.get("step", 0)) for state in states), default=0)
-        present = {key for state in states for key, value in state.items() if value is not None}
-        known = [names for names in _MOMENTS if names[0] in present]
-        if not known:
-            return cls(step, None, stats)
-        moments = np.stack([_flat(parameters, states, name) for name in known[0]])
-        if known[0] != ("momentum_buffer",):
-            if len(moments) == 2:
-                moments[0] *= -1  # torch keeps the first moment of the gradient, which ascends
-            return cls(step, moments, stats)
-        if geometry.gradients is None:
-            raise InputError(
-                "The momentum of sgd is a vector of parameters, and this geometry holds no "
-                'gradients to see it with: measure it with method="gradients".'
-            )
-        rates = {id(p): group["lr"] for group in optimiser.param_groups for p in group["params"]}
-        scale = np.concatenate([np.full(p.numel(), rates.get(id(p), 0.0)) for p in parameters])
-        return cls(step, -np.asarray(geometry.gradients) @ (scale * moments[0]), stats)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +67,7 @@ def predict_training(
     extra: Mapping[str, ArrayLike] | None = None,
     mismatched: ArrayLike | None = None,
     memory: Memory | None = None,
+    model: Any = None,
 ) -> Prediction:
     r"""Predict full-batch training from the geometry of a model's responses.
 
@@ -177,12 +113,15 @@ def predict_training(
         As of `prefdyn.rules.GradientStep`.
     memory
         Of a run that this one continues; a new run remembers nothing.
+    model
+        The model as it was measured, for an optimiser that needs gradients and a geometry that
+        holds none: every step is then one backward pass and one in forward mode (claim KER-4).
 
     Raises
     ------
     InputError
         For an objective that sees single tokens and a geometry of sums, an optimiser that needs
-        gradients and a geometry without, or whatever `prefdyn.rules.GradientStep` refuses.
+        gradients and neither these nor a model, or whatever `prefdyn.rules.GradientStep` refuses.
     """
     if isinstance(objective, str):
         objective = objectives.get(objective)
@@ -191,7 +130,7 @@ def predict_training(
     moments = OPTIMISERS[name] if by_name else optimiser
     if momentum and moments is not None:
         raise InputError(f"momentum is {momentum:g}, but {name} takes none: leave it, or use sgd.")
-    policy = _policy(geometry, objective, name, exact=moments is not None)
+    policy = _policy(geometry, objective, name, model, exact=moments is not None)
     step = GradientStep(
         objective,
         policy,
@@ -225,7 +164,7 @@ def predict_training(
 def parameter_vector(model: Any, names: Sequence[str]) -> np.ndarray:
     """The parameters of these names in one vector (P,), in the order of a geometry's gradients."""
     named = dict(model.named_parameters())
-    return np.concatenate([_numpy(named[name]).reshape(-1) for name in names])
+    return np.concatenate([as_numpy(named[name]).reshape(-1) for name in names])
 
 
 @dataclass(eq=False)
@@ -250,7 +189,7 @@ class _Resumed(Wrapper):
         return moved
 
 
-def _policy(geometry: Any, objective: Any, name: str, exact: bool) -> KernelPolicy:
+def _policy(geometry: Any, objective: Any, name: str, model: Any, *, exact: bool) -> KernelPolicy:
     """The geometry as a policy: single tokens and gradients only where they are needed."""
     responses, common = geometry.responses, {"prompts": geometry.responses.prompts}
     tokens = bool(getattr(objective, "token_level", False)) and int(responses.lengths.max()) > 1
@@ -271,10 +210,17 @@ def _policy(geometry: Any, objective: Any, name: str, exact: bool) -> KernelPoli
         log_probs, gram, rows = geometry.log_probs, geometry.gram, geometry.gradients
     if not exact:
         return KernelPolicy(log_probs, gram, **common)
-    if rows is None:
+    if rows is None and (model is None or tokens):
         raise InputError(
             f"{name} treats each parameter by itself, but this geometry holds a Gram matrix and no "
-            'gradients: measure it with method="gradients", or predict sgd.'
+            'gradients: measure it with method="gradients", give the model, or predict sgd.'
+        )
+    if rows is None:
+        from prefdyn.llm._products import ProductsPolicy
+
+        names = geometry.parameter_names
+        return ProductsPolicy(
+            log_probs, gram, model=model, responses=responses, names=names, **common
         )
     return KernelPolicy.from_gradients(log_probs, rows, **common)
 
@@ -283,7 +229,7 @@ def _reference(reference: Any, policy: KernelPolicy) -> np.ndarray | None:
     """Log-probabilities of the reference, summed where the policy knows only sums."""
     if reference is None:
         return None
-    values = _numpy(reference)
+    values = as_numpy(reference)
     sums = policy.mask.shape[1] == 1 and values.ndim == 2
     return values.sum(-1) if sums else values
 
@@ -296,7 +242,7 @@ def _decay(name: str, decay: float, parameters: Any, step: GradientStep) -> tupl
         raise InputError(
             f"weight_decay is {decay:g}, but {name} is predicted without: use adamw, or leave it."
         )
-    values = None if parameters is None else _numpy(parameters)
+    values = None if parameters is None else as_numpy(parameters)
     if values is None or values.shape != (step.size,):
         found = "missing" if values is None else f"of shape {values.shape}"
         raise InputError(
@@ -334,17 +280,3 @@ def _memory(step: GradientStep, momentum: float, state: Any, number: int) -> Mem
     kept = state[..., size : size + step.memory]
     stats = unflatten(step.training.initial_stats, state[..., size + step.memory :])
     return Memory(number, kept.reshape(*kept.shape[:-1], -1, size) if step.memory else None, stats)
-
-
-def _flat(parameters: list[Any], states: list[dict], name: str) -> np.ndarray:
-    """One of the optimiser's moments for all parameters, 0 where it has none yet."""
-    parts = []
-    for parameter, state in zip(parameters, states, strict=True):
-        value = state.get(name)
-        parts.append(np.zeros(parameter.numel()) if value is None else _numpy(value).reshape(-1))
-    return np.concatenate(parts)
-
-
-def _numpy(values: Any) -> np.ndarray:
-    values = values.detach().cpu().double().numpy() if hasattr(values, "detach") else values
-    return np.asarray(values, dtype=float)

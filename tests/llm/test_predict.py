@@ -93,6 +93,16 @@ def test_gradient_descent_needs_the_gram_matrix_alone(geometry):
     )
 
 
+@pytest.mark.parametrize("optimiser", ["adamw", "rmsprop"])
+def test_a_model_stands_in_for_gradients_that_were_not_kept(geometry, model, optimiser):
+    bare = replace(geometry, gradients=None, token_gradients=None)
+    settings = {"pairs": PAIRS, "rate": 1e-4, "steps": 3, "optimiser": optimiser}
+    kept = llm.predict_training(geometry, "dpo", **settings)
+    by_products = llm.predict_training(bare, "dpo", model=model, **settings)
+    scale = np.abs(kept.change).max()
+    np.testing.assert_allclose(by_products.change, kept.change, atol=3e-3 * scale)
+
+
 def linearised(geometry, gained):
     """The same gradients at log-probabilities that have moved on."""
     last = geometry.responses.lengths - 1

@@ -21,12 +21,12 @@ TITLE = "Who foretells a falling chosen response? Scores of pairs against measur
 CAPTION = """
 DPO, beta = 0.1 (the pull to the reference), 10 steps of gradient descent at one rate, each pair by
 itself; responses are continuations that the model wrote, half of them to other prompts than they
-answer here. a, b: rank correlation (Spearman) of each score with the measured fall of the chosen
-log-probability, with bootstrap intervals of 95 %; pairs of any two lengths, and of equal lengths,
-where the difference of lengths says nothing. The kernel prediction is made before training from
-the gradients of the untrained model: the rate of the first step, and the whole run. c, d: its
-predicted change of the chosen log-probability against the measured one (dots); on the line they
-agree.
+answer here; in a third of the pairs the rejected response begins as the chosen one does. a, b: rank
+correlation (Spearman) of each score with the measured fall of the chosen log-probability, with
+bootstrap intervals of 95 %; pairs of any two lengths, and of equal lengths, where the difference of
+lengths says nothing. The kernel prediction is made before training from the gradients of the
+untrained model: the rate of the first step, and the whole run. c, d: its predicted change of the
+chosen log-probability against the measured one (dots); on the line they agree.
 """
 CLAIMS = ("DISP-9", "DISP-10", "KER-5", "KER-6")
 
@@ -34,6 +34,8 @@ OBJECTIVE = DPO(0.1)
 STEPS = 10
 PROMPT, SHORTEST, LONGEST = 6, 2, 8
 ARMS = ("free", "equal")
+SHARED = 1 / 3
+"""Share of the pairs whose rejected response begins as the chosen one does."""
 TARGET = 2.0
 """Nats that some response of the median pair moves by, to first order; it sets the rate."""
 SIZES = {"quick": (4, 10), "default": (10, 25)}
@@ -89,6 +91,9 @@ def _pair(
         one, two = (written[source][rng.integers(len(written[source]))] for source in sources)
         if arm == "equal":
             lengths[:] = min(lengths[0], len(one), len(two))
+        if rng.random() < SHARED:
+            common = int(rng.integers(1, SHORTEST + 1))
+            two = one[:common] + two[common:]
         chosen, rejected = one[: lengths[0]], two[: lengths[1]]
         if chosen != rejected:
             return chosen, rejected
