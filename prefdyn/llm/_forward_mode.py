@@ -13,9 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice
 from prefdyn.llm._encoding import Responses
-from prefdyn.llm._forward import completion_states
-from prefdyn.llm._gradients import summed_log_probs
-from prefdyn.llm._head import Head
+from prefdyn.llm._gradients import plain_log_probs, summed_log_probs
 from prefdyn.llm._pair_loss import PairLoss, Stats
 from prefdyn.llm._parameters import Selection, at_rest, check_finite, select_parameters
 
@@ -73,9 +71,7 @@ def weighted_gradient(
     with at_rest(model, chosen):
         for first in range(0, len(responses), batch):
             part = responses[first : first + batch]
-            states = completion_states(model, part)
-            logits = Head.of(model).logits(states.hidden)
-            values = logits.log_softmax(-1).gather(-1, states.targets[:, None])[:, 0]
+            values, _ = plain_log_probs(model, part)
             rows, columns = part.places
             weights = values.new_tensor(table[first + rows, columns])
             _accumulate(total, (values * weights).sum(), chosen)

@@ -6,19 +6,23 @@ import torch
 from torch import Tensor, nn
 
 from prefdyn.llm._encoding import Responses
-from prefdyn.llm._forward import completion_states
+from prefdyn.llm._forward import States, completion_states
 from prefdyn.llm._head import Head
 
 
-def summed_log_probs(model: Any, responses: Responses) -> Tensor:
-    """Summed log-probabilities (R,) by plain operations.
+def plain_log_probs(model: Any, responses: Responses) -> tuple[Tensor, States]:
+    """Log-probabilities of all tokens, (N,), by plain operations; and the states that gave them.
 
-    Unlike a head that works in place, they can be differentiated for many rows at once, and in
-    forward mode.
+    Unlike a head that works in place, they can be differentiated for many rows at once.
     """
     states = completion_states(model, responses)
     logits = Head.of(model).logits(states.hidden)
-    values = logits.log_softmax(-1).gather(-1, states.targets[:, None])[:, 0]
+    return logits.log_softmax(-1).gather(-1, states.targets[:, None])[:, 0], states
+
+
+def summed_log_probs(model: Any, responses: Responses) -> Tensor:
+    """Summed log-probabilities (R,), as `plain_log_probs`."""
+    values, states = plain_log_probs(model, responses)
     return values.new_zeros(len(responses)).index_add(0, states.segments, values)
 
 

@@ -14,10 +14,9 @@ from prefdyn._errors import InputError
 from prefdyn._inputs import choice, count
 from prefdyn.displacement import PairDiagnosis
 from prefdyn.llm._encoding import Responses, encode
-from prefdyn.llm._forward import completion_states
-from prefdyn.llm._gradients import row_gradients
-from prefdyn.llm._head import Head
+from prefdyn.llm._gradients import plain_log_probs, row_gradients
 from prefdyn.llm._layer_wise import layer_wise_gram
+from prefdyn.llm._memory import enough_memory
 from prefdyn.llm._parameters import Selection, at_rest, check_finite, select_parameters
 from prefdyn.objectives import Objective
 from prefdyn.policies import KernelPolicy
@@ -35,7 +34,8 @@ class Geometry:
     .. math:: K_{ij} = \langle \nabla_\theta \log\pi(y_i), \nabla_\theta \log\pi(y_j) \rangle
 
     is all that gradient descent on any pairs of these responses sees to first order (claim KER-1);
-    optimisers that treat parameters one by one also need the gradients (claim KER-7).
+    optimisers that treat parameters one by one also need the gradients (claim KER-7).  Gradients
+    are those that training takes, so a model's padding token gets none in its row of the embedding.
 
     Attributes
     ----------
@@ -213,13 +213,14 @@ def response_geometry(
     if dtype is not None:
         model = copy.deepcopy(model).to(dtype)
     chosen = select_parameters(model, parameters)
-    token_log_probs, hidden = _measured(model, responses, batch)
+    # Without a backward pass more rows fit.
+    token_log_probs, hidden = _measured(model, responses, 4 * batch)
     rows = _each_token(responses) if tokens else responses
     if method == "auto":
         entries = responses.mask.size if tokens else len(responses)
         size = entries * sum(p.numel() * p.element_size() for p in chosen.values())
         method = "gradients" if size <= LARGEST_GRADIENTS else "layer-wise"
-    with at_rest(model, chosen):
+    with at_rest(model, chosen), enough_memory(f"lower batch={batch}, or take fewer responses"):
         if method == "gradients":
             gradients = row_gradients(model, rows, chosen, batch)
             check_finite(model, gradients, "gradients")
@@ -254,15 +255,12 @@ def _measured(
     table = np.zeros(responses.mask.shape)
     hidden: list[np.ndarray] = []
     with at_rest(model, {}), torch.no_grad():
-        head = Head.of(model)
         for first in range(0, len(responses), batch):
             part = responses[first : first + batch]
-            states = completion_states(model, part)
-            logits = head.logits(states.hidden).double()
-            values = logits.log_softmax(-1).gather(-1, states.targets[:, None])[:, 0]
+            values, states = plain_log_probs(model, part)
             check_finite(model, values, "log-probabilities")
             rows, columns = part.places
-            table[first + rows, columns] = values.cpu().numpy()
+            table[first + rows, columns] = values.double().cpu().numpy()
             split = states.hidden.cpu().to(torch.promote_types(states.hidden.dtype, torch.float32))
             hidden += [piece.numpy() for piece in split.split(part.lengths.tolist())]
     return table, tuple(hidden)
