@@ -12,6 +12,7 @@ from prefdyn._errors import InputError
 from prefdyn._inputs import choice, count
 from prefdyn._simulate import orbit
 from prefdyn.llm._optimiser_memory import Memory, as_numpy
+from prefdyn.llm._tilted import tilted
 from prefdyn.policies import KernelPolicy
 from prefdyn.rules import Adam, GradientStep, Momentum, Optimiser, RMSprop, Wrapper
 from prefdyn.rules._training import flatten, unflatten
@@ -68,6 +69,7 @@ def predict_training(
     mismatched: ArrayLike | None = None,
     memory: Memory | None = None,
     model: Any = None,
+    normalised: bool = False,
 ) -> Prediction:
     r"""Predict full-batch training from the geometry of a model's responses.
 
@@ -116,6 +118,10 @@ def predict_training(
     model
         The model as it was measured, for an optimiser that needs gradients and a geometry that
         holds none: every step is then one backward pass and one in forward mode (claim KER-4).
+    normalised
+        Whether to hold the sum of all probabilities at 1, with the responses that were not measured
+        as one more.  Better where the measured ones have much of the probability, or come to have
+        it; only for responses none of which is the beginning of another, and without momentum.
 
     Raises
     ------
@@ -130,7 +136,10 @@ def predict_training(
     moments = OPTIMISERS[name] if by_name else optimiser
     if momentum and moments is not None:
         raise InputError(f"momentum is {momentum:g}, but {name} takes none: leave it, or use sgd.")
-    policy = _policy(geometry, objective, name, model, exact=moments is not None)
+    if momentum and normalised:
+        raise InputError("momentum is not predicted with normalised=True: leave out one of them.")
+    exact = moments is not None
+    policy = _policy(geometry, objective, name, model, exact=exact, normalised=normalised)
     step = GradientStep(
         objective,
         policy,
@@ -189,7 +198,9 @@ class _Resumed(Wrapper):
         return moved
 
 
-def _policy(geometry: Any, objective: Any, name: str, model: Any, *, exact: bool) -> KernelPolicy:
+def _policy(
+    geometry: Any, objective: Any, name: str, model: Any, *, exact: bool, normalised: bool
+) -> KernelPolicy:
     """The geometry as a policy: single tokens and gradients only where they are needed."""
     responses, common = geometry.responses, {"prompts": geometry.responses.prompts}
     tokens = bool(getattr(objective, "token_level", False)) and int(responses.lengths.max()) > 1
@@ -208,6 +219,12 @@ def _policy(geometry: Any, objective: Any, name: str, model: Any, *, exact: bool
     else:
         common["lengths"] = responses.lengths
         log_probs, gram, rows = geometry.log_probs, geometry.gram, geometry.gradients
+    if normalised:
+        if tokens or (exact and rows is None):
+            missing = "An objective of single tokens" if tokens else f"{name} without gradients"
+            raise InputError(f"{missing} is not predicted with normalised=True: leave it out.")
+        _check_exclusive(responses)
+        return tilted(log_probs, gram, rows if exact else None, **common)
     if not exact:
         return KernelPolicy(log_probs, gram, **common)
     if rows is None and (model is None or tokens):
@@ -223,6 +240,19 @@ def _policy(geometry: Any, objective: Any, name: str, model: Any, *, exact: bool
             log_probs, gram, model=model, responses=responses, names=names, **common
         )
     return KernelPolicy.from_gradients(log_probs, rows, **common)
+
+
+def _check_exclusive(responses: Any) -> None:
+    """Refuse a response that begins another one to the same prompt, or equals it."""
+    rows = list(zip(responses.prompts.tolist(), responses.tokens, strict=True))
+    for i, (prompt, tokens) in enumerate(rows):
+        for j, (other, longer) in enumerate(rows):
+            if i != j and prompt == other and longer[: len(tokens)] == tokens:
+                raise InputError(
+                    f"Response {i} is the beginning of response {j}, so that their probabilities "
+                    "do not add up: predict with normalised=False, or end both with the "
+                    "end-of-sequence token."
+                )
 
 
 def _reference(reference: Any, policy: KernelPolicy) -> np.ndarray | None:

@@ -180,6 +180,49 @@ def test_followed_too_far_probabilities_exceed_one(geometry):
     assert near.reason.startswith("ran all 3 rounds")
 
 
+@pytest.fixture(scope="module")
+def answers(model, tokenizer):
+    """All single tokens but three, after one prompt: little is left to the rest."""
+    every = [[token] for token in range(31)]
+    responses = llm.encode(tokenizer, "the ", every)
+    return llm.response_geometry(model, None, None, responses)
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adamw"])
+def test_normalised_predictions_are_the_same_to_first_order(answers, optimiser):
+    def gap(rate):
+        both = [
+            llm.predict_training(
+                answers, "dpo", [(0, 1)], rate, 3, optimiser=optimiser, normalised=yes
+            ).change[-1]
+            for yes in (False, True)
+        ]
+        return np.abs(both[0] - both[1]).max() / np.abs(both[0]).max()
+
+    assert gap(1e-7) < 1e-3
+    assert 9 < gap(1e-6) / gap(1e-7) < 11
+
+
+def test_normalised_probabilities_stay_below_one_and_closer_to_a_head_that_is_trained(llama):
+    """The head's logits are linear in it: what is left of the error is the log of their sum."""
+    model = copy.deepcopy(llama).double()
+    responses = llm.Responses(((5, 6),) * 31, tuple((token,) for token in range(31)))
+    model.requires_grad_(False)
+    model.lm_head.weight.requires_grad_(True)
+    at = llm.response_geometry(model, None, None, responses, parameters="head")
+    likely, other = np.argsort(at.log_probs)[[-1, 0]].tolist()
+    pair = [(other, likely)]
+    loss = llm.PairLoss("dpo", responses, pair, at.token_log_probs)
+    path = llm.train_on(copy.deepcopy(model), loss, 2.0, 10)
+    runs = [llm.predict_training(at, "dpo", pair, 2.0, 10, normalised=yes) for yes in (False, True)]
+    errors = [np.abs(run.change - path.change).max() for run in runs]
+    assert np.abs(path.change).max() > 5
+    assert errors[0] > 1
+    assert errors[1] < 0.1 * errors[0]
+    assert runs[0].excess.max() > 0
+    assert runs[1].excess.max() == 0
+
+
 def test_what_cannot_be_predicted_is_refused(geometry, model):
     sums = replace(geometry, token_gram=None, token_gradients=None)
     bare = replace(geometry, gradients=None)
@@ -200,6 +243,13 @@ def test_what_cannot_be_predicted_is_refused(geometry, model):
         weight_decay=0.1,
         parameters=np.ones(3),
     )
+    refused("momentum is not predicted with normalised", momentum=0.9, normalised=True)
+    refused("single tokens is not predicted with normal", objective="slime", normalised=True)
+    refused("adam without gradients is not pred", bare, optimiser="adam", normalised=True)
+    twice = replace(bare, responses=bare.responses[[0, 0, 1, 2, 3]])
+    refused("Response 0 is the beginning of response 1", twice, normalised=True)
+    sure = replace(geometry, token_log_probs=0 * geometry.token_log_probs)
+    refused("total probability of 5, which leaves", sure, normalised=True)
     plain = llm.predict_training(geometry, "dpo", PAIRS, 0.01, 2, optimiser=Adam(0.5))
     refused("continue with the same optimiser", optimiser="rmsprop", memory=plain.memory)
     path, clone = trained(model, geometry.responses, "dpo", 0.001, momentum=0.9)
