@@ -35,7 +35,16 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``predicted_policies`` and ``deviation`` (the table's orbit, and the largest difference),
     ``predicted`` (a sentence), ``spectral_radius``, ``kappa``, ``cosine``, ``residuals``,
     ``steps``, ``mass``, ``files``; arrays as of `prefdyn.llm.LanguageModelOrbit`.
-
+``predict``
+    ``model``, ``data``, ``objective`` (``id``, ``parameters``), ``batch``, ``by``, ``rate``,
+    ``pairs`` (how many), ``skipped`` (reason to number), ``kinds`` (share of pairs by movement),
+    ``chosen_falls`` (share), ``chosen_rate`` (``[5 %, median, 95 %]``), ``in_batches``
+    (``chosen_falls``, ``although_rising_alone``, ``although_falling_alone``), ``step`` (nats at
+    ``rate``: ``median``, ``worst``, ``beyond_linear``), ``correlations`` (score to Spearman's rho
+    with the predicted fall), ``gaining_tokens`` (list of ``text``, ``share``), ``greedy_rises``
+    (share), ``pushing`` (list of ``line``, ``effect_on_others``), ``worst`` (list of rows as in the
+    predictions: ``line``, ``rank``, ``percentile``, ``kind`` and the fields of
+    `prefdyn.llm.PairPrediction` with those of its entanglement), ``kept`` (how many), ``files``.
 ``train``
     ``model``, ``data`` (``source``, ``pairs``, ``skipped``: reason to number), ``objective``
     (``id``, ``parameters``), ``steps``, ``resumed_at``, ``loss``, ``first`` and ``last`` (the probe

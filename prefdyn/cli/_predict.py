@@ -41,7 +41,9 @@ class Predict(ModelOptions):
     batch: Annotated[int, arg(metavar="N")] = 8
     """Pairs that are measured together, and that push each other."""
     gains: Annotated[int, arg(metavar="N")] = 5
-    """Next tokens to name for each pair, those that gain most; 0 takes half the time."""
+    """Next tokens to name for each pair, those that gain most; 0 saves most of the time."""
+    greedy: Annotated[int, arg(metavar="N")] = 0
+    """Predict what happens to the model's own answer too, its N most likely tokens."""
     max_length: Annotated[int | None, arg(metavar="N"), Optional] = None
     """Most tokens of prompt and completion; by default what the model's context holds."""
     parameters: Annotated[tuple[str, ...], arg(metavar="NAME")] = ("all",)
@@ -89,6 +91,7 @@ class Predict(ModelOptions):
                 rate=self.rate,
                 batch=self.batch,
                 gains=self.gains,
+                greedy=self.greedy,
                 max_length=self.max_length,
                 parameters=parameters,
                 by=self.rank_by,

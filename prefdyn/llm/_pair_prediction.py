@@ -69,6 +69,11 @@ class PairPrediction:
         Number of tokens that chosen and rejected have in common at their beginning.
     gains : tuple of Gain
         Next tokens there that gain most probability by a step on this pair alone.
+    greedy : str or None
+        The model's own most likely continuation of the prompt, where it was asked for.
+    greedy_rate : float or None
+        What a step on this pair alone does to it: where a rejected response is pushed down from
+        far below, this is what rises (squeezing, arXiv 2407.10490).
     """
 
     line: int
@@ -94,7 +99,9 @@ class PairPrediction:
     pushed_rate: float | None
     effect_on_others: float | None
     parts_at: int
-    gains: tuple[Gain, ...]
+    gains: tuple[Gain, ...] = ()
+    greedy: str | None = None
+    greedy_rate: float | None = None
 
     @property
     def margin_rate(self) -> float:

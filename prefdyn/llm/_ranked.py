@@ -38,14 +38,15 @@ class Scores:
     falls : numpy.ndarray
         Whether the chosen response falls under a step on its own pair, (N,).
     columns : dict
-        (N,) each: what `CRITERIA` names, and ``effect_on_others``, NaN where there are none.
+        (N,) each: what `CRITERIA` names, ``effect_on_others`` and ``greedy_rate``, NaN where there
+        are none.
     kinds, gaining : collections.Counter
         How often each kind of movement occurs, and each next token as the one that gains most.
     """
 
     def __init__(self, rows: Iterable[Row]):
         values: list[list[float]] = []
-        names = ("line", "falls", "effect_on_others", *CRITERIA)
+        names = ("line", "falls", "effect_on_others", "greedy_rate", *CRITERIA)
         self.kinds: Counter[str] = Counter()
         self.gaining: Counter[str] = Counter()
         for row in rows:
@@ -106,9 +107,15 @@ def summary(scores: Scores, ranked: Iterable[Row], rate: float | None) -> dict[s
             {"text": text, "share": n / len(scores)}
             for text, n in scores.gaining.most_common(SHOWN)
         ],
+        "greedy_rises": _share_rising(scores.columns["greedy_rate"]),
         "pushing": _pushing(scores),
         "worst": worst,
     }
+
+
+def _share_rising(rates: np.ndarray) -> float | None:
+    known = rates[~np.isnan(rates)]
+    return float((known > 0).mean()) if len(known) else None
 
 
 def _step(change: np.ndarray) -> dict[str, float]:
@@ -167,6 +174,7 @@ def _schema(row: Row) -> Any:
         "rate": pa.float64(),
         "share": pa.float64(),
     }
-    known = {"kind": pa.string(), "gains": pa.list_(pa.struct(list(gain.items())))}
+    texts = dict.fromkeys(("kind", "greedy"), pa.string())
+    known = texts | {"gains": pa.list_(pa.struct(list(gain.items())))}
     known |= dict.fromkeys(_WHOLE, pa.int64())
     return pa.schema([(name, known.get(name, pa.float64())) for name in row])

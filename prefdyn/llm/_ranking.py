@@ -39,6 +39,7 @@ def rank_file(
     rate: float | None = None,
     batch: int = 8,
     gains: int = 5,
+    greedy: int = 0,
     max_length: int | None = None,
     parameters: Selection = "all",
     method: str = "auto",
@@ -57,7 +58,7 @@ def rank_file(
 
     Parameters
     ----------
-    model, tokenizer, objective, batch, gains, parameters, method
+    model, tokenizer, objective, batch, gains, greedy, parameters, method
         As of `rank_pairs`.
     data
         What `read_pairs` reads.
@@ -108,6 +109,7 @@ def rank_file(
     measuring: dict[str, Any] = {
         "batch": batch,
         "gains": gains,
+        "greedy": greedy,
         "parameters": parameters,
         "method": method,
     }

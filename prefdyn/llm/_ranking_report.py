@@ -51,6 +51,11 @@ def _movements(s: Summary) -> str:
         "- Chosen responses move at these rates, in nats per unit of learning rate: "
         f"{low:.4g} (5th percentile), {middle:.4g} (median), {high:.4g} (95th).",
     ]
+    if s["greedy_rises"] is not None:
+        lines.append(
+            f"- The model's own greedy continuation of the prompt rises in {s['greedy_rises']:.1%} "
+            "of the steps."
+        )
     if step is not None:
         lines.append(
             f"- At a learning rate of {s['rate']:g} that is {step['median']:+.3g} nats a step in "

@@ -1,8 +1,8 @@
 """Which preference pairs will hurt: predicted before any training."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -13,9 +13,11 @@ from prefdyn._errors import InputError
 from prefdyn._inputs import count
 from prefdyn.displacement import scores
 from prefdyn.displacement.diagnosis import Entanglement
+from prefdyn.llm import sampling
 from prefdyn.llm._batch_effects import BatchEffects, batch_effects
 from prefdyn.llm._encoding import Tokens
 from prefdyn.llm._forward import check_fits
+from prefdyn.llm._forward_mode import Direction, gradient_products
 from prefdyn.llm._head import unwrapped
 from prefdyn.llm._pair_prediction import Gain, PairPrediction
 from prefdyn.llm._parameters import Selection
@@ -162,6 +164,7 @@ def rank_pairs(
     *,
     batch: int = 8,
     gains: int = 5,
+    greedy: int = 0,
     reference: Any = None,
     parameters: Selection = "all",
     method: str = "auto",
@@ -185,7 +188,10 @@ def rank_pairs(
     batch
         Pairs that are measured together; effects of pairs on each other stay within a batch.
     gains
-        Next tokens to name for each pair; 0 spares a forward pass for each.
+        Next tokens to name for each pair; 0 spares a backward pass and one forward in forward
+        mode, which on a small model are most of the time.
+    greedy
+        Tokens of the greedy continuation whose rate is predicted too; 0 for none.
     reference
         The model at which the objective's log-ratios are 0; by default `model` itself, as at the
         start of training.
@@ -208,6 +214,7 @@ def rank_pairs(
     """
     count(batch, "batch")
     count(gains, "gains", least=0)
+    count(greedy, "greedy", least=0)
     if isinstance(objective, str):
         objective = objectives.get(objective)
     usable = usable_pairs(model, tokenizer, pairs)
@@ -222,8 +229,9 @@ def rank_pairs(
             method=method,
         )
         lines = [pair.line for pair in found]
-        gained = [_gains(model, tokenizer, effects, r, gains) for r in range(len(found))]
-        yield from _predictions(effects, lines, number, gained)
+        for r, prediction in enumerate(_predictions(effects, lines, number)):
+            more = _elsewhere(model, tokenizer, effects, r, gains, greedy)
+            yield replace(prediction, **more)
         number += 1
 
 
@@ -233,9 +241,7 @@ def _common(one: Tokens, two: Tokens) -> int:
     return next((t for t, (a, b) in enumerate(both) if a != b), min(len(one), len(two)))
 
 
-def _predictions(
-    effects: BatchEffects, lines: list[int], batch: int, gains: Sequence[tuple[Gain, ...]]
-) -> Iterator[PairPrediction]:
+def _predictions(effects: BatchEffects, lines: list[int], batch: int) -> Iterator[PairPrediction]:
     geometry, cross = effects.geometry, _cross(effects)
     responses, log_probs = geometry.responses, geometry.log_probs
     together = effects.of_pairs.mean(1)
@@ -270,20 +276,33 @@ def _predictions(
             pushed_rate=None if worst is None else float(cross.chosen[r, worst]),
             effect_on_others=None if worst is None else float(on_others[r]),
             parts_at=_common(chosen, rejected),
-            gains=gains[r],
         )
 
 
-def _gains(
-    model: Any, tokenizer: Any, effects: BatchEffects, pair: int, number: int
-) -> tuple[Gain, ...]:
-    """Next tokens that gain most probability where chosen and rejected part."""
-    if not number:
-        return ()
+def _elsewhere(
+    model: Any, tokenizer: Any, effects: BatchEffects, pair: int, gains: int, greedy: int
+) -> dict[str, Any]:
+    """What a step on a pair does to responses that are not in it."""
+    if not (gains or greedy):
+        return {}
+    direction, found = effects.direction(model, pair), {}
     prompt = effects.geometry.responses.prompt_tokens[2 * pair]
-    chosen, rejected = effects.geometry.responses.tokens[2 * pair : 2 * pair + 2]
-    context = prompt + chosen[: _common(chosen, rejected)]
-    found = next_token_rates(model, [context], effects.direction(model, pair))
+    if gains:
+        chosen, rejected = effects.geometry.responses.tokens[2 * pair : 2 * pair + 2]
+        context = prompt + chosen[: _common(chosen, rejected)]
+        found["gains"] = _gains(model, tokenizer, context, direction, gains)
+    if greedy:
+        own = sampling.greedy(model, tokenizer, prompt, greedy)
+        found["greedy"] = tokenizer.decode(own.tokens[0])
+        found["greedy_rate"] = float(gradient_products(model, own, direction)[0])
+    return found
+
+
+def _gains(
+    model: Any, tokenizer: Any, context: Tokens, direction: Direction, number: int
+) -> tuple[Gain, ...]:
+    """Next tokens that gain most probability."""
+    found = next_token_rates(model, [context], direction)
     gained = float(found.mass_rates.clip(min=0).sum())
     before = tokenizer.decode(context[-1:])
     return tuple(

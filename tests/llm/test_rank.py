@@ -209,3 +209,20 @@ def test_usable_pairs_counts_what_it_leaves_out(model, tokenizer):
     )
     assert len(list(rank_pairs(model, tokenizer, pairs, gains=0))) == len(PAIRS)
     assert pairs.skipped == {"chosen equals rejected": 1, "does not fit the model": 1}
+
+
+def test_the_greedy_continuation(model, tokenizer, encoded):
+    rate, objective = 1e-6, objectives.get("dpo")
+    for r, p in enumerate(rank_pairs(model, tokenizer, PAIRS[:2], "dpo", gains=0, greedy=4)):
+        own = llm.greedy(model, tokenizer, encoded.prompt_tokens[2 * r], 4)
+        both = encoded[[2 * r, 2 * r + 1]]
+        three = Responses(both.prompt_tokens + own.prompt_tokens, both.tokens + own.tokens)
+        stepped = copy.deepcopy(model).requires_grad_(True)
+        reference = llm.token_log_probs(model, three).detach()
+        llm.PairLoss(objective, three, [(0, 1)], reference)(stepped).backward()
+        with torch.no_grad():
+            for parameter in stepped.parameters():
+                parameter -= rate * parameter.grad
+            change = llm.log_probs(stepped, own) - llm.log_probs(model, own)
+        assert p.greedy_rate == pytest.approx(float(change) / rate, rel=1e-3)
+        assert p.greedy == tokenizer.decode(own.tokens[0])
