@@ -75,13 +75,14 @@ def trl_equivalent(trainer: str, **settings: Any) -> Equivalent:
     SimPO(beta=2.0, gamma=0.5, label_smoothing=0.0)
     """
     choice(trainer, TRAINERS, "trainer")
-    known = dict(_DEFAULTS[trainer])
+    known = dict(DEFAULTS[trainer])
     for name in settings:
         choice(name, known, f"setting of TRL's {trainer} trainer")
     return _MAKERS[trainer](known | settings)
 
 
-_DEFAULTS: dict[str, dict[str, Any]] = {
+# The settings that choose a loss, as TRL 1.16 has them.
+DEFAULTS: dict[str, dict[str, Any]] = {
     "dpo": {
         "loss_type": ("sigmoid",),
         "loss_weights": None,

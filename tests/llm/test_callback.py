@@ -2,6 +2,8 @@
 
 import copy
 import json
+from importlib import import_module
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +28,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def make_trainer(llama, tokenizer, tmp_path_factory):
-    from trl import DPOConfig, DPOTrainer
+    trl: Any = import_module("trl")
 
     def make(model=None, callbacks=(), rows=ROWS, **settings):
         known = {
@@ -40,10 +42,10 @@ def make_trainer(llama, tokenizer, tmp_path_factory):
             "disable_tqdm": True,
             "save_strategy": "no",
         }
-        return DPOTrainer(
+        return trl.DPOTrainer(
             copy.deepcopy(llama) if model is None else model,
             copy.deepcopy(llama),
-            args=DPOConfig(str(tmp_path_factory.mktemp("trl")), **known | settings),
+            args=trl.DPOConfig(str(tmp_path_factory.mktemp("trl")), **known | settings),
             train_dataset=Dataset.from_list(rows),
             processing_class=copy.deepcopy(tokenizer),
             callbacks=list(callbacks),
@@ -144,7 +146,7 @@ def test_probes_of_other_trainers(llama, tokenizer):
         row[f"{name}_labels"] = [-100] * len(prompt) + list(tokens)
 
     class Loader:
-        dataset = (row,)
+        dataset: tuple = (row,)
 
     found = _first_rows(Loader, 4)
     assert found == [

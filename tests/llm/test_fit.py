@@ -2,6 +2,7 @@
 
 import copy
 import threading
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ TORCH = {
     "adam": (torch.optim.Adam, 1e-3),
     "adamw": (torch.optim.AdamW, 1e-3),
 }
-OBJECTIVES = {
+OBJECTIVES: dict[str, dict[str, Any]] = {
     "dpo": {},
     "aot": {"beta": 0.1},
     "aot_unpaired": {"beta": 0.1},
@@ -54,13 +55,14 @@ def loss_of(model, responses, objective, **changes):
 
 
 def gradients(model):
-    return torch.cat([p.grad.reshape(-1) for p in trainable(model)])
+    found: list[Any] = [parameter.grad for parameter in trainable(model)]
+    return torch.cat([gradient.reshape(-1) for gradient in found])
 
 
 @pytest.mark.parametrize("name", TORCH)
 def test_same_path_as_torch(llama, responses, name):
     kind, rate = TORCH[name]
-    settings = {"weight_decay": 0.1} | ({"momentum": 0.9} if name == "sgd" else {})
+    settings: dict[str, Any] = {"weight_decay": 0.1} | ({"momentum": 0.9} if name == "sgd" else {})
     mine, other = copy.deepcopy(llama), copy.deepcopy(llama)
     loss = loss_of(llama, responses, "ipo", beta=0.5)
     path = train_on(mine, loss, rate, 5, optimiser=name, **settings)
@@ -173,7 +175,9 @@ def _same(one, two):
 def _two_processes(model, loss):
     """Two threads that add their tensors up, as two processes would."""
     both = threading.Barrier(2)
-    models, slots, results = [copy.deepcopy(model) for _ in range(2)], [None, None], [None, None]
+    models = [copy.deepcopy(model) for _ in range(2)]
+    slots: list[Any] = [None, None]
+    results: list[Any] = [None, None]
 
     def member(number):
         def add(values):
@@ -198,16 +202,17 @@ def test_barrier_takes_gradients_in_the_parameters(llama, responses):
     objective = objectives.get("spo", mode="barrier", rho=3.0)
     loss = loss_of(llama, responses, objective)
     model = copy.deepcopy(llama)
-    found = backward(model, loss, loss.initial_stats).stats["lam"]
+    stats = backward(model, loss, loss.initial_stats).stats
+    assert stats is not None
 
     def gradient(part):
         one = copy.deepcopy(llama)
         loss.with_objective(part)(one).backward()
         return gradients(one).double()
 
-    g_p, g_s = (gradient(part) for part in objective.gradient_parts)
+    g_p, g_s = (gradient(part) for part in objective.gradient_parts or ())
     expected = max(0.0, 3.0 - float(g_p @ g_s / (g_s @ g_s)))
-    assert found == pytest.approx(expected, rel=1e-4)
+    assert stats["lam"] == pytest.approx(expected, rel=1e-4)
     # A step of the whole loss lowers F: its gradient has the product rho |g_s|^2 with F's.
     assert float(gradients(model).double() @ g_s) == pytest.approx(3.0 * float(g_s @ g_s), rel=1e-4)
 
@@ -218,6 +223,7 @@ def test_z0_follows_the_policy(llama, responses):
     train_on(model, loss, 0.3, 4)
     ratios = (measure(model, loss.responses).tokens - loss.reference).sum(-1)[6:]
     seen = assess(model, loss, loss.initial_stats).stats
+    assert seen is not None
     assert seen["z0"] == pytest.approx(max(0.0, float(ratios.detach().mean())), rel=1e-4)
     assert loss.unpaired.tolist() == [6, 7, 8, 9, 10, 11]
 

@@ -39,12 +39,15 @@ def test_tokens_lengths_and_masks_reach_the_objective(llama, responses, referenc
         token_log_probs(llama, responses).detach()
     )
     assert pair.chosen_length.tolist() == [len(responses.tokens[1])]
+    assert pair.rejected_mask is not None
     assert pair.rejected_mask.sum() == len(responses.tokens[0])
+    assert pair.chosen_tokens is not None
     torch.testing.assert_close(pair.chosen_tokens.sum(-1), pair.chosen)
 
 
 def test_squares_are_those_of_the_softmax(llama, responses):
     found = measure(llama, responses, squares=True)
+    assert found.log_sum_p2 is not None
     row = 1
     ids = torch.tensor([responses.prompt_tokens[row] + responses.tokens[row]])
     n = len(responses.tokens[row])
@@ -59,6 +62,7 @@ def test_wpo_weighs_by_the_models_own_confidence(llama, responses, reference):
     wpo = objectives.get("wpo", base="dpo", beta=0.1)
     base = PairLoss(wpo.base, responses, [(0, 1)], reference)
     found = measure(llama, responses, squares=True)
+    assert found.log_sum_p2 is not None
     relative = (found.tokens - found.log_sum_p2).detach().double().numpy()
     means = [relative[i, : len(responses.tokens[i])].mean() for i in (0, 1)]
     expected = np.exp(sum(means)) * float(base(llama).detach())
@@ -77,6 +81,7 @@ def test_z0_comes_from_answers_behind_other_prompts(llama, tokenizer):
     reference = found.tokens.detach() - 0.1 * torch.as_tensor(responses.mask)
     loss = PairLoss("kto", responses, [(0, 1), (2, 3)], reference, mismatched=moved)
     stats = loss.updated(loss.initial_stats, found)
+    assert stats is not None
     assert stats["z0"] == pytest.approx(0.1 * responses.lengths[4:].mean(), rel=1e-4)
     assert loss.unpaired.tolist() == [4, 5, 6, 7]
 

@@ -1,7 +1,9 @@
 """Our losses against those of the pinned TRL, on the same batch of its own trainers."""
 
 import copy
-from dataclasses import MISSING as _MISSING
+from dataclasses import MISSING
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from datasets import Dataset
 from prefdyn import InputError, objectives
 from prefdyn.llm import PairLoss, Responses
 from prefdyn.llm._pair_loss import measure
-from prefdyn.llm.trl_settings import trl_equivalent
+from prefdyn.llm.trl_settings import DEFAULTS, trl_equivalent
 
 # What TRL and transformers say about themselves.
 pytestmark = [
@@ -64,7 +66,7 @@ KTO = [
 
 
 @pytest.fixture(scope="module")
-def models(llama):
+def models(llama) -> tuple[Any, Any]:
     """A policy, and a reference a little way off."""
     policy, reference = copy.deepcopy(llama), copy.deepcopy(llama)
     noise = torch.Generator().manual_seed(1)
@@ -74,8 +76,19 @@ def models(llama):
     return policy, reference
 
 
-def settings(folder, **more):
-    known = {"bf16": False, "use_cpu": True, "report_to": "none", "disable_tqdm": True}
+def classes(name: str, module: str = "trl") -> tuple[Any, Any]:
+    """Configuration and trainer of this name."""
+    found = import_module(module)
+    return getattr(found, f"{name}Config"), getattr(found, f"{name}Trainer")
+
+
+def settings(folder, **more) -> dict[str, Any]:
+    known: dict[str, Any] = {
+        "bf16": False,
+        "use_cpu": True,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
     known |= {"per_device_train_batch_size": 3, "remove_unused_columns": False}
     return {"output_dir": str(folder)} | known | more
 
@@ -89,8 +102,9 @@ def responses_of(ids, completion, attention):
     return Responses(tuple(prompts), tuple(answers))
 
 
-def ours(equivalent, policy, reference, responses, pairs, **more):
+def ours(equivalent: Any, models: tuple[Any, Any], responses, pairs, **more):
     """Our value of the same batch, and its gradient."""
+    policy, reference = models
     known = torch.zeros(responses.mask.shape)
     if equivalent.reference:
         known = measure(reference, responses).tokens.detach()
@@ -112,8 +126,7 @@ def assert_same(model, theirs, value, gradient):
 @pytest.mark.slow
 @pytest.mark.parametrize("config", DPO, ids=str)
 def test_dpo_trainer(models, tokenizer, tmp_path, config):
-    from trl import DPOConfig, DPOTrainer
-
+    DPOConfig, DPOTrainer = classes("DPO")
     policy, reference = copy.deepcopy(models[0]), copy.deepcopy(models[1])
     trainer = DPOTrainer(
         policy,
@@ -126,7 +139,7 @@ def test_dpo_trainer(models, tokenizer, tmp_path, config):
     theirs = trainer.compute_loss(trainer.model, batch)
     responses = responses_of(batch["input_ids"], batch["completion_mask"], batch["attention_mask"])
     pairs = np.arange(6).reshape(2, 3).T
-    found = ours(trl_equivalent("dpo", **config), *models, responses, pairs)
+    found = ours(trl_equivalent("dpo", **config), models, responses, pairs)
     assert_same(trainer.model, theirs, *found)
 
 
@@ -147,8 +160,7 @@ def _labelled(batch):
 @pytest.mark.slow
 @pytest.mark.parametrize("config", CPO, ids=str)
 def test_cpo_trainer(models, tokenizer, tmp_path, config):
-    from trl.experimental.cpo import CPOConfig, CPOTrainer
-
+    CPOConfig, CPOTrainer = classes("CPO", "trl.experimental.cpo")
     trainer = CPOTrainer(
         copy.deepcopy(models[0]),
         args=CPOConfig(**settings(tmp_path, **config)),
@@ -157,15 +169,14 @@ def test_cpo_trainer(models, tokenizer, tmp_path, config):
     )
     batch = next(iter(trainer.get_train_dataloader()))
     theirs = trainer.compute_loss(trainer.model, batch)
-    found = ours(trl_equivalent("cpo", **config), *models, *_labelled(batch))
+    found = ours(trl_equivalent("cpo", **config), models, *_labelled(batch))
     assert_same(trainer.model, theirs, *found)
 
 
 @pytest.mark.slow
 def test_orpo_trainer(models, tokenizer, tmp_path):
     """The odds ratio is the same; TRL's likelihood runs over prompt and response."""
-    from trl.experimental.orpo import ORPOConfig, ORPOTrainer
-
+    ORPOConfig, ORPOTrainer = classes("ORPO", "trl.experimental.orpo")
     trainer = ORPOTrainer(
         copy.deepcopy(models[0]),
         args=ORPOConfig(**settings(tmp_path, beta=0.3)),
@@ -177,7 +188,7 @@ def test_orpo_trainer(models, tokenizer, tmp_path):
     responses, pairs = _labelled(batch)
     equivalent = trl_equivalent("orpo", beta=0.3)
     assert not equivalent.exact
-    value, _ = ours(equivalent, *models, responses, pairs)
+    value, _ = ours(equivalent, models, responses, pairs)
     chosen = measure(models[0], responses[:3])
     own = -(chosen.tokens.sum(-1) / torch.as_tensor(responses.lengths[:3])).mean()
     whole = Responses(
@@ -197,14 +208,13 @@ def test_orpo_trainer(models, tokenizer, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("config", KTO, ids=str)
 def test_kto_trainer(models, tokenizer, tmp_path, config):
-    from trl import KTOConfig, KTOTrainer
-
+    KTOConfig, KTOTrainer = classes("KTO")
     rows = [
         {"prompt": row["prompt"], "completion": row[side], "label": side == "chosen"}
         for row in ROWS
         for side in ("chosen", "rejected")
     ]
-    more = {"per_device_train_batch_size": 6} | config
+    more: dict[str, Any] = {"per_device_train_batch_size": 6} | config
     trainer = KTOTrainer(
         copy.deepcopy(models[0]),
         copy.deepcopy(models[1]),
@@ -228,14 +238,13 @@ def test_kto_trainer(models, tokenizer, tmp_path, config):
         both = (responses.prompt_tokens + moved.prompt_tokens, responses.tokens + moved.tokens)
         responses = Responses(*both)
         more["mismatched"] = 6 + np.arange(6).reshape(-1, 2)
-    found = ours(equivalent, *models, responses, pairs, **more)
+    found = ours(equivalent, models, responses, pairs, **more)
     assert_same(trainer.model, theirs, *found)
 
 
 @pytest.mark.slow
 def test_tpo_trainer(models, tokenizer, tmp_path):
-    from trl.experimental.tpo import TPOConfig, TPOTrainer
-
+    TPOConfig, TPOTrainer = classes("TPO", "trl.experimental.tpo")
     rows = [row | {"reference": " it was a cat"} for row in ROWS]
     trainer = TPOTrainer(
         copy.deepcopy(models[0]),
@@ -248,15 +257,13 @@ def test_tpo_trainer(models, tokenizer, tmp_path):
     responses = responses_of(batch["input_ids"], batch["completion_mask"], batch["attention_mask"])
     equivalent = trl_equivalent("tpo", beta=0.2, tpo_alpha=0.7)
     pairs = np.arange(6).reshape(2, 3).T
-    found = ours(equivalent, *models, responses, pairs, gold=np.arange(6, 9))
+    found = ours(equivalent, models, responses, pairs, gold=np.arange(6, 9))
     assert_same(trainer.model, theirs, *found)
 
 
 def test_every_loss_of_the_dpo_trainer_is_known():
     """What TRL's configuration lists, and what `trl_equivalent` takes."""
-    from trl import DPOConfig
-
-    text = DPOConfig.__dataclass_fields__["loss_type"].metadata["help"]
+    text = classes("DPO")[0].__dataclass_fields__["loss_type"].metadata["help"]
     for kind in ("sigmoid", "hinge", "ipo", "aot_unpaired", "sigmoid_norm", "sppo_hard"):
         assert f"`'{kind}'`" in text
     listed = [word for word in text.split("`") if word.startswith("'")]
@@ -266,14 +273,12 @@ def test_every_loss_of_the_dpo_trainer_is_known():
 
 
 def test_defaults_are_those_of_trl():
-    from trl import DPOConfig, KTOConfig
-
-    import prefdyn.llm.trl_settings as own
-
-    for name, config in {"dpo": DPOConfig, "kto": KTOConfig}.items():
-        for setting, value in own._DEFAULTS[name].items():
+    for name, values in DEFAULTS.items():
+        module = "trl" if name in ("dpo", "kto") else f"trl.experimental.{name}"
+        config = getattr(import_module(module), f"{name.upper()}Config")
+        for setting, value in values.items():
             known = config.__dataclass_fields__[setting]
-            theirs = known.default_factory() if known.default_factory != _MISSING else known.default
+            theirs = known.default_factory() if known.default_factory != MISSING else known.default
             assert list(np.atleast_1d(value)) == list(np.atleast_1d(theirs)), setting
 
 
@@ -298,7 +303,7 @@ def test_what_has_no_counterpart(trainer, config, message):
 
 def test_names():
     assert trl_equivalent("dpo").objective == objectives.get("dpo", beta=0.1)
-    mpo = trl_equivalent(
+    mpo: Any = trl_equivalent(
         "dpo", loss_type=["sigmoid", "bco_pair", "sft"], loss_weights=[0.8, 0.2, 1.0]
     ).objective
     assert [term.id for term in mpo.terms] == ["dpo", "bco", "sft"]
