@@ -34,12 +34,15 @@ class Run:
         Changes (S, R) of the log-probabilities.
     renewed : numpy.ndarray or None
         The prediction whose geometry is measured again on the way.
+    normalised : numpy.ndarray or None
+        The frozen one with the sum of all probabilities held at 1.
     """
 
     about: dict[str, Any]
     frozen: np.ndarray
     measured: np.ndarray
     renewed: np.ndarray | None
+    normalised: np.ndarray | None = None
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -50,23 +53,19 @@ class Run:
         """Last saved step up to which no candidate has moved by more; 0 if there is none."""
         return int(np.sum(self.sizes <= nats)) - 1
 
-    def r2(self, k: int = -1, renewed: bool = False) -> float:
+    def r2(self, k: int = -1, by: str = "frozen") -> float:
         """R^2 of a prediction, without a fit, at a saved step."""
-        predicted = self.renewed if renewed else self.frozen
-        assert predicted is not None
-        return r_squared(predicted[k], self.measured[k])
+        return r_squared(getattr(self, by)[k], self.measured[k])
 
-    def slope(self, k: int = -1, renewed: bool = False) -> float:
+    def slope(self, k: int = -1, by: str = "frozen") -> float:
         """Slope of measured on predicted changes."""
-        predicted = self.renewed if renewed else self.frozen
-        assert predicted is not None
-        centred = predicted[k] - predicted[k].mean()
+        predicted = getattr(self, by)[k]
+        centred = predicted - predicted.mean()
         return float(centred @ self.measured[k] / (centred @ centred))
 
-    @property
-    def correlation(self) -> float:
-        """Of the frozen prediction at the end."""
-        return float(np.corrcoef(self.frozen[-1], self.measured[-1])[0, 1])
+    def correlation(self, by: str = "frozen") -> float:
+        """Of predicted and measured changes at the end."""
+        return float(np.corrcoef(getattr(self, by)[-1], self.measured[-1])[0, 1])
 
     @property
     def range(self) -> float:
@@ -90,9 +89,11 @@ def runs_of(predicted: dict[str, Any], measured: dict[str, Any]) -> list[Run]:
 def _runs(predicted: dict[str, Any], measured: dict[str, Any]) -> Iterator[Run]:
     for case, seen in zip(predicted["cases"], measured["cases"], strict=True):
         for run, got in zip(case["runs"], seen, strict=True):
-            renewed = None if got["renewed"] is None else np.array(got["renewed"])
             frozen = np.array(run["change"])[got["steps"]]
-            yield Run(run, frozen, np.array(got["change"]), renewed)
+            held = run["normalised"]
+            normalised = None if held is None else np.array(held)[got["steps"]]
+            renewed = None if got["renewed"] is None else np.array(got["renewed"])
+            yield Run(run, frozen, np.array(got["change"]), renewed, normalised)
 
 
 def chosen_from(runs: list[Run], optimiser: str, regime: str) -> list[Run]:
@@ -107,31 +108,35 @@ def records(predicted: dict[str, Any], measured: dict[str, Any]) -> list[Record]
     found = []
     for optimiser, label in LABELS.items():
         near, middle, far = (chosen_from(runs, optimiser, r) for r in ("near", "middle", "far"))
-        found += _asserted(f"{label}, frozen geometry", near, NEAR, (0.99, 0.95), renewed=False)
+        found += _asserted(f"{label}, frozen geometry", near, NEAR, (0.99, 0.95), "frozen")
         every = f"{label}, geometry renewed every {predicted['every']} steps"
-        found += _asserted(every, far, FAR, (0.96, 0.9), renewed=True)
+        found += _asserted(every, far, FAR, (0.96, 0.9), "renewed")
         found += [_reported(f"{label}, frozen geometry", some) for some in (middle, far)]
         found.append(_range(label, far))
+        if optimiser == "sgd":
+            what = f"{label}, frozen and normalised"
+            found += [_reported(what, some, "normalised") for some in (near, middle, far)]
     return [*found, _signs(runs), *_failing(chosen_from(runs, "sgd", "dominant"))]
 
 
 def _asserted(
-    what: str, runs: list[Run], nats: float, least: tuple[float, float], *, renewed: bool
+    what: str, runs: list[Run], nats: float, least: tuple[float, float], by: str
 ) -> list[Record]:
     """Median and worst R^2 and median slope, at the last step within so many nats."""
     at = [(run, run.within(nats)) for run in runs]
     at = [(run, k) for run, k in at if k > 0]
     if not at:
         return [not_run(NAME, f"{what}: R^2 up to {nats:g} nats", "no run has a step that small")]
-    r2 = [run.r2(k, renewed) for run, k in at]
+    r2 = [run.r2(k, by) for run, k in at]
     worst, k = at[int(np.argmin(r2))]
     changes = worst.measured[k]
+    error = np.abs(getattr(worst, by)[k] - changes).max()
     sizes = f"{len(at)} runs, median change {np.median([run.sizes[k] for run, k in at]):.2g} nats"
     together = (
         f"pair {tuple(worst.about['pair'])}; changes from {changes.min():.2g} to "
-        f"{changes.max():.2g} nats, largest error {_largest_error(worst, k, renewed):.2g}"
+        f"{changes.max():.2g} nats, largest error {error:.2g}"
     )
-    slope = float(np.median([run.slope(k, renewed) for run, k in at]))
+    slope = float(np.median([run.slope(k, by) for run, k in at]))
     return [
         bounded(NAME, f"{what}: median R^2 up to {nats:g} nats", float(np.median(r2)),
                 least=least[0], predicted=1.0, note=sizes),
@@ -141,16 +146,10 @@ def _asserted(
     ]  # fmt: skip
 
 
-def _largest_error(run: Run, k: int, renewed: bool) -> float:
-    predicted = run.renewed if renewed else run.frozen
-    assert predicted is not None
-    return float(np.abs(predicted[k] - run.measured[k]).max())
-
-
-def _reported(what: str, runs: list[Run]) -> Record:
-    r2 = [run.r2() for run in runs]
+def _reported(what: str, runs: list[Run], by: str = "frozen") -> Record:
+    r2 = [run.r2(by=by) for run in runs]
     size = np.median([run.sizes[-1] for run in runs])
-    slope = np.median([run.slope() for run in runs])
+    slope = np.median([run.slope(by=by) for run in runs])
     return told(
         NAME,
         f"{what}: median R^2 at {size:.2g} nats",
@@ -185,14 +184,18 @@ def _signs(runs: list[Run]) -> Record:
 
 
 def _failing(runs: list[Run]) -> list[Record]:
+    """Each run in which the likeliest candidate is rejected and pushed far."""
+    kinds = {"frozen": "frozen geometry", "normalised": "frozen and normalised"}
     return [
         told(
             NAME,
-            "likeliest candidate rejected and pushed far, frozen geometry: R^2",
-            run.r2(),
-            note=f"r {run.correlation:.2f}, slope {run.slope():.2f}, at {run.sizes[-1]:.2g} nats",
+            f"likeliest candidate rejected and pushed far, prompt {number}, {words}: R^2",
+            run.r2(by=by),
+            note=f"r {run.correlation(by):.2f}, slope {run.slope(by=by):.2f}, "
+            f"at {run.sizes[-1]:.2g} nats",
         )
-        for run in runs
+        for number, run in enumerate(runs)
+        for by, words in kinds.items()
     ]
 
 
@@ -207,27 +210,29 @@ def draw(predicted: dict[str, Any], measured: dict[str, Any]) -> Figure:
     letters = iter("abcdefgh")
     for row, (optimiser, label) in zip(axes, LABELS.items(), strict=True):
         for ax, title, regime in zip(row, titles, regimes, strict=True):
-            _clouds(ax, chosen_from(runs, optimiser, regime), renewed=title.endswith("renewed"))
+            by = "renewed" if title.endswith("renewed") else "frozen"
+            _clouds(ax, chosen_from(runs, optimiser, regime), by)
             panel(ax, next(letters), f"{label}\n{title}" if title == "small" else title)
     top.supxlabel("predicted change of log-probability (nats)", fontsize=9)
     top.supylabel("measured change (nats)", fontsize=9)
     handles = axes[0, 0].get_legend_handles_labels()
     top.legend(*handles, loc="outside upper right", ncols=3)
-    left, right = bottom.subplots(1, 2)
+    left, middle, right = bottom.subplots(1, 3, width_ratios=[1.2, 1, 1])
     _ranges(left, runs)
-    panel(left, "i", "frozen geometry, large runs")
-    _clouds(right, chosen_from(runs, "sgd", "dominant"), renewed=False)
-    right.set_xlabel("predicted change (nats)")
-    right.set_ylabel("measured change (nats)")
-    panel(right, "j", "likeliest rejected, pushed far")
+    panel(left, "i", "frozen geometry, large")
+    failing = chosen_from(runs, "sgd", "dominant")
+    for letter, ax, by in (("j", middle, "frozen"), ("k", right, "normalised")):
+        _clouds(ax, failing, by)
+        ax.set_xlabel("predicted change (nats)")
+        panel(ax, letter, f"likeliest rejected,\n{by}")
+    middle.set_ylabel("measured change (nats)")
     return drawing
 
 
-def _clouds(ax: Axes, runs: list[Run], *, renewed: bool) -> None:
+def _clouds(ax: Axes, runs: list[Run], by: str) -> None:
     ends = [np.inf, -np.inf]
     for run in runs:
-        x, y = (run.renewed if renewed else run.frozen), run.measured[-1]
-        assert x is not None
+        x, y = getattr(run, by), run.measured[-1]
         pair = run.about["pair"]
         others = np.delete(np.arange(len(y)), pair)
         ends = [min(ends[0], x[-1].min(), y.min()), max(ends[1], x[-1].max(), y.max())]
@@ -238,7 +243,7 @@ def _clouds(ax: Axes, runs: list[Run], *, renewed: bool) -> None:
     ax.plot(ends, ends, color=BLACK, linewidth=0.8, zorder=1)
     for line, label in zip(ax.lines, ("other candidates", "chosen", "rejected"), strict=False):
         line.set_label(label)
-    r2 = [run.r2(renewed=renewed) for run in runs]
+    r2 = [run.r2(by=by) for run in runs]
     words = f"$R^2$ = {np.median(r2):.3f} ({min(r2):.2f})"
     ax.text(0.04, 0.97, words, transform=ax.transAxes, va="top", fontsize=7.5)
 

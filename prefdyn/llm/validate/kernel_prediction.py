@@ -29,7 +29,9 @@ g: predicted before training from log-probabilities and gradients of the untrain
 that the program chose for small, middle and large changes; d, h: the large ones again, the geometry
 measured anew every 5 steps. i: R^2 of the frozen prediction against the size of the change while
 the large runs go on, one line each; on the dotted line it is 0.9. j: where the frozen prediction
-fails: the likeliest candidate rejected and pushed far, by gradient descent. R^2 is that of the
+fails: the likeliest candidate rejected and pushed far, by gradient descent. k: the same runs, with
+the sum of all probabilities held at 1 and what the model might write besides the candidates as one
+more response. R^2 is that of the
 prediction itself, without a fit; median and, in brackets, worst of the runs.
 """
 CLAIMS = ("KER-5", "KER-6", "KER-7")
@@ -97,12 +99,19 @@ def _foretold(
             run = predict_training(geometry, OBJECTIVE, [pair], rate, **settings)
             rate *= target / float(np.abs(run.change[-1]).max())
         run = predict_training(geometry, OBJECTIVE, [pair], rate, **settings)
+        normalised = None
+        if optimiser == "sgd":
+            bounded = predict_training(
+                geometry, OBJECTIVE, [pair], rate, normalised=True, **settings
+            )
+            normalised = bounded.change.tolist()
         yield {
             "optimiser": optimiser,
             "regime": regime,
             "pair": [int(i) for i in pair],
             "rate": rate,
             "change": run.change.tolist(),
+            "normalised": normalised,
         }
 
 

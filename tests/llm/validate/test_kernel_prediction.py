@@ -33,15 +33,16 @@ def test_small_runs_agree_and_renewed_ones_better_than_frozen(data):
         assert near.r2() > 0.9
         assert near.slope() == pytest.approx(1, abs=0.2)
         assert far.sizes[-1] > 3 * near.sizes[-1]
-        assert far.r2(renewed=True) > far.r2()
+        assert far.r2(by="renewed") > far.r2()
         assert far.renewed is not None
+        assert (near.normalised is not None) == (optimiser == "sgd")
         np.testing.assert_allclose(far.renewed[:5], far.frozen[:5], atol=1e-9)
 
 
 def test_every_quantity_has_a_record(data):
     found = view.records(*data)
     words = [record.quantity for record in found]
-    assert len(set(words)) == len(words) == 2 * (3 + 3 + 2 + 1) + 2
+    assert len(set(words)) == len(words) == 2 * (3 + 3 + 2 + 1) + 3 + 1 + 2
     asserted = [record for record in found if record.verdict in ("holds", "fails")]
     assert len(asserted) >= 9
     assert found[-1].verdict == "reported"
@@ -60,13 +61,13 @@ def test_judged_at_the_last_step_within_the_size():
     assert run.r2(1) == pytest.approx(1)
     assert run.r2() < 0
     assert run.range == pytest.approx(0.6)
-    median, worst, slope = view._asserted("x", [run], 0.5, (0.99, 0.95), renewed=False)
+    median, worst, slope = view._asserted("x", [run], 0.5, (0.99, 0.95), "frozen")
     assert {median.verdict, worst.verdict, slope.verdict} == {"holds"}
     off = fake(measured, 1.3 * np.array(measured))
-    median, worst, slope = view._asserted("x", [off], 1.0, (0.99, 0.95), renewed=False)
+    median, worst, slope = view._asserted("x", [off], 1.0, (0.99, 0.95), "frozen")
     assert {median.verdict, worst.verdict, slope.verdict} == {"fails"}
     assert slope.measured == pytest.approx(1 / 1.3)
-    (nothing,) = view._asserted("x", [run], 0.1, (0.99, 0.95), renewed=False)
+    (nothing,) = view._asserted("x", [run], 0.1, (0.99, 0.95), "frozen")
     assert nothing.verdict == "not_run"
 
 
@@ -83,6 +84,6 @@ def test_the_figure_has_all_runs(data):
     drawing = view.draw(*data)
     drawing.canvas.draw()
     axes = drawing.get_axes()
-    assert len(axes) == 10
-    assert all("$R^2$" in ax.texts[0].get_text() for ax in [*axes[:8], axes[9]])
+    assert len(axes) == 11
+    assert all("$R^2$" in ax.texts[0].get_text() for ax in [*axes[:8], *axes[9:]])
     assert len(axes[8].lines) == 3
