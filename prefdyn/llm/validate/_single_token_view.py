@@ -70,7 +70,7 @@ def _displaces(run: dict[str, Any]) -> bool:
 
 def _name(run: dict[str, Any]) -> str:
     texts, pair = run["case"]["texts"], run["pair"]
-    return f"{texts[pair['chosen']]} over {texts[pair['rejected']]}"
+    return f"“{texts[pair['chosen']]}” over “{texts[pair['rejected']]}”"
 
 
 def _signs(runs: list, what: str, side: str) -> Record:
@@ -126,11 +126,13 @@ def _head_alone(predicted: dict[str, Any], measured: dict[str, Any]) -> Record:
     """With the hidden state fixed a single pair never displaces, and how fast it rises."""
     rises = [results["head_alone"] for case in measured["cases"] for results in case]
     expected = [
-        pair["head"]["chosen_rises_by"] for case in predicted["cases"] for pair in case["pairs"]
+        pair["one_layer"]["chosen_rises_by"]
+        for case in predicted["cases"]
+        for pair in case["pairs"]
     ]
     return bounded(
         NAME,
-        "head trained alone: least rise of a preferred token over its prediction (DISP-4)",
+        "head trained alone: rise of the preferred token over its prediction, least (DISP-4)",
         float(np.min(np.array(rises) / expected)),
         least=0.95,
         most=1.05,
@@ -162,8 +164,9 @@ def _alignment(runs: list) -> Record:
         others = np.setdiff1d(
             np.arange(len(run["measured"])), [run["pair"]["chosen"], run["pair"]["rejected"]]
         )
-        aligned = np.array(run["pair"]["head"]["alignment"])[others]
-        found.append(float(spearmanr(aligned, run["measured"][others]).statistic))
+        aligned = np.array(run["pair"]["one_layer"]["alignment"])[others]
+        ranks: Any = spearmanr(aligned, run["measured"][others])
+        found.append(float(ranks.statistic))
     return told(
         NAME,
         "rank correlation of other tokens' changes with their alignment, median (DISP-3)",
@@ -208,7 +211,7 @@ def draw(predicted: dict[str, Any], measured: dict[str, Any]) -> Figure:
     dpo = [run for run in runs if run["arm"] == runs[0]["arm"]]
     fallen = min(dpo, key=lambda run: _chosen(run["measured"], run))
     _draw_tokens(ax, fallen)
-    prompt = fallen["case"]["prompt"].replace("\n", " / ").replace("$", r"\$")
+    prompt = fallen["case"]["prompt"].replace("\n", " / ")
     panel(ax, "c", f"{_name(fallen)} after “{prompt}” ({fallen['arm']})".replace("$", r"\$"))
     return drawing
 
@@ -262,7 +265,7 @@ def _draw_tokens(ax: Axes, run: dict[str, Any]) -> None:
     ax.plot(at, seen[order], color=BLUE, label="measured", **SIMULATED)
     ax.axhline(0, color=GREY, linewidth=0.6)
     names = [run["case"]["texts"][i].replace("$", r"\$") for i in order]
-    names[:2] = [f"{names[0]}\npreferred", f"{names[1]}\nrejected"]
+    names[:2] = [f"{names[0]}\nchosen", f"{names[1]}\nrejected"]
     ax.set_xticks(at, names)
     ax.set_ylabel("change of p")
     ax.legend()

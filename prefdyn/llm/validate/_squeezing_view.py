@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from prefdyn.llm.validate._record import Record, bounded, not_run, told
 from prefdyn.plots.house import (
@@ -215,6 +216,7 @@ def _draw_paths(ax: Axes, runs: list) -> None:
         ax.plot(at, seen[:, rows].mean(1), color=colour, label=label, **SIMULATED)
     ax.axhline(0, color=GREY, linewidth=0.5, linestyle=":", zorder=0)
     ax.set(xlabel="step", ylabel="mean change of log p (nat)")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(loc="lower left", handletextpad=0.1)
 
 
@@ -228,7 +230,7 @@ def _draw_ends(ax: Axes, runs: list) -> None:
         ax.plot(x, y, color={"o": VERMILION, "s": BLUE, "^": BLACK}[shape], label=arm, **style)
     ax.axline((0, 0), slope=1, color=GREY, linewidth=0.9, zorder=1)
     ax.set(xlabel="predicted change of log p (nat)", ylabel="measured change of log p (nat)")
-    ax.legend(loc="upper left", handletextpad=0.1)
+    ax.legend(loc="lower right", handletextpad=0.1)
 
 
 def _draw_next(ax: Axes, predicted: dict[str, Any], measured: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from prefdyn.llm.geometry import Geometry, response_geometry
 from prefdyn.llm.little import grammar
 from prefdyn.llm.models import LanguageModel
 from prefdyn.llm.predict import predict_training
-from prefdyn.llm.validate._draws import fresh, next_log_probs, own_prompts, rate_for
+from prefdyn.llm.validate._draws import fresh, next_log_probs, open_prompts, rate_for
 from prefdyn.llm.validate._single_token_view import draw, records
 
 __all__ = ["CAPTION", "CLAIMS", "TITLE", "draw", "measure", "predict", "records"]
@@ -54,7 +54,7 @@ def predict(lm: LanguageModel, size: str, seed: int) -> dict[str, Any]:
     """Draw prompts and pairs, and predict every run from the untrained model's geometry."""
     number, steps, extremes = SIZES[size]
     words = answer_words(lm.tokenizer)
-    prompts = questions(lm, number, seed) if words else own_prompts(lm, number, 8, seed)
+    prompts = questions(lm, number, seed) if words else open_prompts(lm, number, 8, seed)
     cases = [_predict_case(lm, prompt, words, steps, extremes) for prompt in prompts]
     return {"steps": steps, "words": words, "cases": cases}
 
@@ -161,7 +161,7 @@ def _predict_pair(
         "rejected": rejected,
         "why": why,
         "runs": runs,
-        "head": _one_layer(lm, geometries["all"], chosen, rejected),
+        "one_layer": _one_layer(lm, geometries["all"], chosen, rejected),
     }
 
 
@@ -178,8 +178,8 @@ def _one_layer(lm: LanguageModel, geometry: Geometry, w: int, other: int) -> dic
     push = objectives.get("dpo").beta / 2
     return {
         "alignment": (rows @ (rows[w] - rows[other])).tolist(),
-        "rate": TARGET / (push * (1 - p_w + p_l) * square),
-        "chosen_rises_by": TARGET,
+        "rate": 1 / (push * square),
+        "chosen_rises_by": 1 - p_w + p_l,
     }
 
 
@@ -229,16 +229,17 @@ def _measure_run(
 def _head_alone(lm: LanguageModel, case: dict[str, Any], pair: dict[str, Any]) -> float:
     """One small step on the head, cut loose from the embedding: change of the preferred token.
 
-    A hundredth of the rate that would move it by `TARGET`, and the change times a hundred.
+    A hundredth of the rate that moves the pair's logits by one, and the change times a hundred;
+    in double precision, since hardly anything is left to gain by a token that is almost certain.
     """
-    model, prompt = fresh(lm), tuple(case["prompt_tokens"])
+    model, prompt = fresh(lm).double(), tuple(case["prompt_tokens"])
     head = model.get_output_embeddings()
     model.requires_grad_(False)
     head.weight = nn.Parameter(head.weight.detach().clone())
     ends = [case["tokens"][pair[side]] for side in ("chosen", "rejected")]
     start = next_log_probs(model, prompt)
     loss = PairLoss("dpo", _single(prompt, ends), [(0, 1)], torch.tensor(start[ends])[:, None])
-    train_on(model, loss, pair["head"]["rate"] / 100, 1)
+    train_on(model, loss, pair["one_layer"]["rate"] / 100, 1)
     return float(100 * (next_log_probs(model, prompt) - start)[ends[0]])
 
 

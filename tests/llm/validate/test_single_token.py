@@ -31,7 +31,7 @@ def test_on_the_shipped_model_signs_are_right_and_no_over_never_is_drawn(ran):
     records = single_token.records(*ran)
     signs = [record for record in records if "share of signs right, the" in record.quantity]
     assert [record.verdict for record in signs] == ["holds", "holds"]
-    assert any("No over Never" in record.quantity for record in records)
+    assert any("“No” over “Never”" in record.quantity for record in records)
     assert set(predicted["cases"][0]["pairs"][0]["runs"]) == set(single_token.ARMS)
     assert set(measured["cases"][0][0]["runs"]) == set(single_token.ARMS)
     assert isinstance(single_token.draw(predicted, measured), Figure)
@@ -59,7 +59,7 @@ def test_a_wrong_prediction_fails(ran):
     for pair in predicted["cases"][0]["pairs"]:
         for arm in pair["runs"].values():
             arm["change"] = [-value for value in arm["change"]]
-        pair["head"]["chosen_rises_by"] *= 2
+        pair["one_layer"]["chosen_rises_by"] *= 2
     verdicts = [record.verdict for record in single_token.records(predicted, measured)]
     assert verdicts[:2] == ["fails", "fails"]
     assert verdicts.count("fails") == 3
