@@ -170,9 +170,9 @@ def _undertrained(measured: dict[str, Any]) -> list[Record]:
     found = []
     for name, seen in measured["undertrained"].items():
         note = (
-            f"10 gradient steps a round at beta = {seen['beta']:.3g}, where exact rounds grow by "
-            f"{seen['exact']:.3f}; predicted with the measured kappa = {seen['kappa']:.3f}, cosine "
-            f"at least {seen['cosine']:.3f}"
+            f"{seen['steps']} gradient steps a round at beta = {seen['beta']:.3g}, where exact "
+            f"rounds grow by {seen['exact']:.3f}; predicted with the measured kappa = "
+            f"{seen['kappa']:.3f}, cosine at least {seen['cosine']:.3f}"
         )
         for key, words in (("growth", "growth per round"), ("period", "period (rounds)")):
             quantity = f"{words}, under-trained rounds, {NAMES[name]}"

@@ -272,6 +272,7 @@ class _Bench:
         turns = [multiplier(paths[:, n]) for n in range(paths.shape[1])]
         return {
             "beta": beta,
+            "steps": STEPS,
             "rate": rate,
             "kappa": float(np.asarray(inexact.kappa)),
             "cosine": float(np.nanmin(orbit.cosine)),

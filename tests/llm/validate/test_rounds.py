@@ -11,14 +11,15 @@ from prefdyn.llm.validate._rounds_view import behaviour, deviation
 from prefdyn.llm.validate._run import _as_read
 from tests.llm.conftest import tiny_llama
 
-BUDGET = {"rounds": 12, "near": 7, "halvings": 1, "onset": 24, "adam": 2, "prompts": 2}
+BUDGET = {"rounds": 12, "near": 6, "halvings": 1, "onset": 24, "adam": 1, "prompts": 2}
 
 
 @pytest.fixture(scope="module")
 def ran(tokenizer):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rounds, "SIZES", {"tiny": BUDGET})
-        patch.setattr(rounds, "ADAM", Inner("adam", rate=3e-3, steps=60))
+        patch.setattr(rounds, "ADAM", Inner("adam", rate=3e-3, steps=50))
+        patch.setattr(rounds, "STEPS", 4)
         lm = LanguageModel(tiny_llama(initializer_range=0.1), tokenizer)
         predicted = _as_read(rounds.predict(lm, "tiny", 0))
         return predicted, _as_read(rounds.measure(lm, predicted, "tiny", 0))
