@@ -4,6 +4,9 @@ import copy
 import json
 import os
 import signal
+import subprocess
+import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,8 +54,9 @@ def folder(llama, tokenizer, tmp_path):
 
 
 def plan(**changes):
-    settings = {"objective": "dpo", "rate": 1e-3, "steps": 6, "batch": 2, "probes": 2}
-    return Plan(**settings | {"log_every": 2, "save_every": 2} | changes)
+    settings: dict[str, Any] = {"objective": "dpo", "rate": 1e-3, "steps": 6, "batch": 2}
+    settings |= {"probes": 2, "log_every": 2, "save_every": 2}
+    return Plan(**settings | changes)
 
 
 def lines(out):
@@ -373,3 +377,24 @@ def test_settings_of_an_objective(folder, data, tmp_path, capsys):
     assert "'gamma' is no setting: write it as NAME=VALUE" in capsys.readouterr().err
     assert main([*words, "betta=1"]) == 2
     assert "nearest: beta" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_are_one(folder, data, tmp_path):
+    """Accelerate's launcher on two processes: the same model up to rounding, one log.
+
+    KTO's statistics come from the whole batch, mismatched answers included.
+    """
+    words = ["train", "--data", str(data), "--model", str(folder), "--rate", "0.03"]
+    words += ["--optimiser", "sgd", "--batch", "4", "--steps", "4", "--objective", "kto"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"]
+    launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    for name, before in (("one", [sys.executable]), ("two", launch)):
+        command = [*before, "-m", "prefdyn", *words, "--out", str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+    one, two = lines(tmp_path / "one"), lines(tmp_path / "two")
+    assert [line["step"] for line in two] == [0, 4]
+    for name, value in one[-1].items():
+        assert two[-1][name] == pytest.approx(value, rel=1e-4, abs=1e-4), name
+    assert one[-1]["probe/margin"] > one[0]["probe/margin"] + 0.1
