@@ -1,6 +1,7 @@
 """Language models: the one that ships with the package, or any other."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -93,7 +94,7 @@ def _shipped() -> Path:
 
 
 def _local(name: str | Path) -> str:
-    return str(Path(name).expanduser()) if is_path(name) else str(name)
+    return os.path.expanduser(name) if is_path(name) else str(name)  # a Path would drop "./"
 
 
 def _needs(package: str, what: str) -> None:
@@ -148,6 +149,7 @@ def _base_of(name: str) -> str | None:
 def _read(name: str, dtype: Any, trust_remote_code: bool) -> Any:
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     remote = {"trust_remote_code": trust_remote_code}
     if is_path(name):
@@ -159,6 +161,13 @@ def _read(name: str, dtype: Any, trust_remote_code: bool) -> Any:
             if isinstance(error, OSError) and not is_path(name):
                 raise
             raise InputError(_config_problem(name, error)) from None
+        # Asked for here, since transformers imports every architecture it knows to say so.
+        by_itself = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
+        if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not by_itself:
+            raise InputError(
+                f"{name} is a {config.model_type} model, which is not a causal language model: "
+                "give one that predicts the next token."
+            )
         try:
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 name,
@@ -173,13 +182,6 @@ def _read(name: str, dtype: Any, trust_remote_code: bool) -> Any:
             raise InputError(
                 f"The weights of {name} cannot be read ({first_line(error)}): a safetensors file "
                 "is cut short or damaged, fetch it again."
-            ) from None
-        except ValueError as error:
-            if "Unrecognized configuration class" not in str(error):
-                raise
-            raise InputError(
-                f"{name} is a {config.model_type} model, which is not a causal language model: "
-                "give one that predicts the next token."
             ) from None
         except OSError as error:
             if "safetensors" not in str(error):
