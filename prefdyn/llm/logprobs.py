@@ -91,11 +91,8 @@ def token_logprobs(
         hidden, head.weight, head.bias, targets, head.scale, head.cap, chunk, keeps
     )
     stats = RowStats(*parts[:-1])
-    return (
-        (stats.log_prob, stats._replace(log_prob=stats.log_prob.detach()))
-        if statistics
-        else stats.log_prob
-    )
+    constants = stats._replace(log_prob=stats.log_prob.detach())
+    return (stats.log_prob, constants) if statistics else stats.log_prob
 
 
 def _plain(hidden: Tensor, head: Head, targets: Tensor) -> Tensor:
