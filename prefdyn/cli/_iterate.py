@@ -25,8 +25,8 @@ class Iterate(ModelOptions, Recipe):
     from the same policy.  The model on disk is not changed.
 
     For example:
-      prefdyn iterate rps:0.4 --prompt "Once upon a time" --alpha 0.5 --lam 1 --beta 0.15
-      prefdyn iterate votes.csv --responses prompts.jsonl --alpha 0.5 --lam 1 --beta 0.3 --out run
+      prefdyn iterate rps:0.4 --prompt "One day" --reference uniform --alpha 0.5 --lam 1 --beta 0.15
+      prefdyn iterate votes.csv --prompt "Q: Is it" --alpha 0.5 --lam 1 --beta 0.3 --out run
     """
 
     beta: Annotated[float, arg(metavar="BETA")]
@@ -179,14 +179,16 @@ class Iterate(ModelOptions, Recipe):
         self, lm: Any, run: "LanguageModelOrbit", table: Any, names: list[str]
     ) -> Iterator[str]:
         from prefdyn._files import write_atomically
+        from prefdyn.llm._hub import quiet
 
         if self.out is None:
             return
         write_atomically(self.out / "rounds.csv", lambda path: _write_csv(path, run))
         if run.policies.ndim == 2:
             write_atomically(self.out / "rounds.png", lambda path: _draw(path, run, table, names))
-        lm.model.save_pretrained(self.out / "model")
-        lm.tokenizer.save_pretrained(self.out / "model")
+        with quiet():
+            lm.model.save_pretrained(self.out / "model")
+            lm.tokenizer.save_pretrained(self.out / "model")
         kept = ("rounds.safetensors", "rounds.csv", "rounds.png", "model")
         yield from (str(self.out / name) for name in kept if (self.out / name).exists())
 
@@ -262,7 +264,9 @@ def _draw(path: Path, run: "LanguageModelOrbit", table: Any, names: list[str]) -
         ax = figure.add_subplot()
         if table is not None:
             plots.orbit(table, ax, legend=False, marker="", alpha=0.6)
-        plots.orbit(run, ax, names=names, linestyle="none", marker="o")
+        plots.orbit(run, ax, legend=False, linestyle="none", marker="o")
+        dots = list(ax.lines)[-len(names) :]
+        ax.legend(dots, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=5, frameon=False)
         ax.set_title("dots: the model; lines: the table", loc="right", fontsize="small")
         try:
             figure.savefig(path, dpi=200)
