@@ -38,6 +38,8 @@ class Train(ModelOptions):
     """Further parameters of the objective."""
     reference: Annotated[str | None, arg(metavar="NAME"), Optional] = None
     """Reference model; by default the model itself, before training."""
+    cache: Annotated[Path | None, arg(metavar="DIR"), Optional] = None
+    """Folder of the reference's log-probabilities, to share between runs; by default in --out."""
     epochs: Annotated[float, arg(metavar="N")] = 1.0
     """Passes over the data."""
     steps: Annotated[int | None, arg(metavar="N"), Optional] = None
@@ -92,7 +94,8 @@ class Train(ModelOptions):
         data = read_data(
             self.data, model, tokenizer, max_length=self.max_length, skip_bad=self.skip_bad
         )
-        done = train(model, tokenizer, data.responses, plan, self.out, reference=reference)
+        more: dict[str, Any] = {"reference": reference, "cache": self.cache}
+        done = train(model, tokenizer, data.responses, plan, self.out, **more)
         return {
             "model": name,
             "data": {"source": self.data, "pairs": data.pairs, "skipped": data.skipped},

@@ -13,9 +13,8 @@ from prefdyn._errors import InputError
 from prefdyn.llm._encoding import Responses
 from prefdyn.llm._forward import check_fits
 from prefdyn.llm._head import unwrapped
-from prefdyn.llm._pair_loss import PairLoss, measure, with_mismatched
+from prefdyn.llm._pair_loss import PairLoss, with_mismatched
 from prefdyn.llm.data import encode_pairs, paired_responses, read_pairs
-from prefdyn.llm.sampling import evaluating
 from prefdyn.objectives import Objective
 
 
@@ -88,7 +87,7 @@ class Batches:
         Chosen and rejected of every pair in turn; behind them, for an objective that wants them,
         those of `with_mismatched`.
     reference
-        Token log-probabilities (n,) of every response under the reference.
+        Token log-probabilities (R, T) of all responses under the reference.
     size
         Pairs in a batch.
     seed
@@ -99,7 +98,7 @@ class Batches:
 
     objective: Objective
     responses: Responses
-    reference: list[np.ndarray]
+    reference: Tensor
     size: int
     seed: int
     extra: Mapping[str, np.ndarray]
@@ -128,15 +127,13 @@ class Batches:
             rows = np.concatenate([rows, rows + 2 * self.M])
             mismatched = pairs + pairs.size
         responses = self.responses[rows]
-        reference = np.zeros(responses.mask.shape, dtype=self.reference[0].dtype)
-        for row, number in enumerate(rows.tolist()):
-            reference[row, : len(self.reference[number])] = self.reference[number]
+        reference = self.reference[torch.as_tensor(rows), : responses.mask.shape[1]]
         extra = {name: values[picks] for name, values in self.extra.items()}
         return PairLoss(
             self.objective,
             responses,
             pairs,
-            torch.as_tensor(reference),
+            reference,
             extra=extra,
             mismatched=mismatched,
         )
@@ -147,14 +144,3 @@ def with_what_it_needs(objective: Objective, responses: Responses) -> Responses:
     if not objective.mismatched:
         return responses
     return with_mismatched(responses, np.arange(len(responses)).reshape(-1, 2))[0]
-
-
-def reference_of(model: Any, responses: Responses, size: int) -> list[np.ndarray]:
-    """Token log-probabilities of every response, `size` responses at a time."""
-    found: list[np.ndarray] = []
-    with evaluating(model), torch.no_grad():
-        for first in range(0, len(responses), size):
-            part = responses[first : first + size]
-            tokens: Tensor = measure(model, part).tokens.cpu()
-            found += [row[:n].numpy() for row, n in zip(tokens, part.lengths, strict=True)]
-    return found

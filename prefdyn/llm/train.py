@@ -41,7 +41,7 @@ import numpy as np
 import torch
 
 from prefdyn._errors import InputError
-from prefdyn.llm._batches import Batches, Data, read_data, reference_of, with_what_it_needs
+from prefdyn.llm._batches import Batches, Data, read_data, with_what_it_needs
 from prefdyn.llm._checkpoint import Log, load_state, save_folder, save_state
 from prefdyn.llm._encoding import Responses
 from prefdyn.llm._gradient import Batch, Team, backward, trainable
@@ -53,7 +53,7 @@ from prefdyn.llm._plan import Plan
 from prefdyn.llm._probe import Probe, Reading
 from prefdyn.llm._warnings import warnings_of
 from prefdyn.llm.fit import check_finite, make_optimiser
-from prefdyn.llm.reference import fingerprint
+from prefdyn.llm.reference import fingerprint, reference_log_probs
 
 __all__ = ["Data", "Plan", "Trained", "read_data", "train"]
 
@@ -65,7 +65,7 @@ class Trained:
     Attributes
     ----------
     out : pathlib.Path
-        Folder of the run: ``model/``, ``log.jsonl``, ``checkpoint.pt``.
+        Folder of the run: ``model/``, ``log.jsonl``, ``checkpoint.pt``, ``reference/``.
     steps : int
         Steps taken in all.
     resumed_at : int
@@ -96,6 +96,7 @@ def train(
     *,
     reference: Any = None,
     extra: Mapping[str, np.ndarray] | None = None,
+    cache: Path | str | None = None,
 ) -> Trained:
     """Train a model in place on pairs, log the run, and save the model.
 
@@ -119,6 +120,9 @@ def train(
         A reference model; by default the model itself, before training.
     extra
         Further fields of `prefdyn.objectives.Pair`, (M,) each.
+    cache
+        Folder in which the reference's log-probabilities are kept, which several runs may share;
+        by default in `out`.
 
     Returns
     -------
@@ -137,8 +141,9 @@ def train(
     )
     with enough_memory(advice):
         model.to(accelerator.device).eval()
-        run = _Run(model, tokenizer, responses, plan, Path(out), team, reference, extra or {})
-        done = run.go()
+        kept = Path(out) / "reference" if cache is None else Path(cache)
+        start = (Path(out), team, reference, extra or {}, kept)
+        done = _Run(model, tokenizer, responses, plan, *start).go()
     accelerator.wait_for_everyone()
     return done
 
@@ -171,6 +176,7 @@ class _Run:
         team: Team,
         reference: Any,
         extra: Mapping[str, np.ndarray],
+        cache: Path,
     ):
         pairs = len(responses) // 2
         if pairs < plan.batch:
@@ -187,10 +193,16 @@ class _Run:
         self.identity = plan.identity(self.steps) | {
             "model": fingerprint(model, tokenizer),
             "data": _digest(responses),
+            "reference": None if reference is None else fingerprint(reference, tokenizer),
         }
         everything = with_what_it_needs(plan.objective, responses)
-        rows = max(1, 2 * plan.batch // plan.accumulate)
-        known = reference_of(model if reference is None else reference, everything, rows)
+        known = reference_log_probs(
+            model if reference is None else reference,
+            tokenizer,
+            everything,
+            cache=cache,
+            batch=max(1, 2 * plan.batch // plan.accumulate),
+        )
         self.batches = Batches(plan.objective, everything, known, plan.batch, plan.seed, extra)
         self.probe = Probe.of(model, tokenizer, responses[: 2 * plan.probes])
 

@@ -15,9 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from prefdyn import InputError, objectives
 from prefdyn.cli import main
-from prefdyn.llm import encode, log_probs, train_on
+from prefdyn.llm import encode, log_probs, reference_log_probs, train_on
 from prefdyn.llm import train as training
-from prefdyn.llm._batches import Batches, reference_of, with_what_it_needs
+from prefdyn.llm._batches import Batches, with_what_it_needs
 from prefdyn.llm._probe import Probe
 from prefdyn.llm.train import Plan, read_data, train
 
@@ -135,16 +135,16 @@ def test_a_response_that_begins_with_another_counts_once(llama, tokenizer):
 
 
 def test_every_epoch_sees_every_pair(llama, responses):
-    batches = Batches(objectives.get("dpo"), responses, [], 2, 7, {})
+    batches = Batches(objectives.get("dpo"), responses, torch.zeros(0), 2, 7, {})
     order = np.concatenate([batches.picks(step) for step in range(5)])
     assert sorted(order[:5]) == sorted(order[5:]) == list(range(5))
     assert order[:5].tolist() != order[5:].tolist()
 
 
-def test_mismatched_answers_travel_with_their_pairs(llama, responses):
+def test_mismatched_answers_travel_with_their_pairs(llama, tokenizer, responses):
     kto = objectives.get("kto")
     everything = with_what_it_needs(kto, responses)
-    batches = Batches(kto, everything, reference_of(llama, everything, 3), 2, 0, {})
+    batches = Batches(kto, everything, reference_log_probs(llama, tokenizer, everything), 2, 0, {})
     loss = batches.loss(1)
     assert batches.M == 5
     for pair, moved in zip(loss.pairs, loss.mismatched, strict=True):
@@ -181,7 +181,8 @@ def test_agrees_with_the_small_loop(llama, tokenizer, responses, tmp_path):
     """A batch of all pairs is what `train_on` takes."""
     one, two = copy.deepcopy(llama), copy.deepcopy(llama)
     train(one, tokenizer, responses, plan(objective="ipo", batch=5, steps=4), tmp_path)
-    batches = Batches(objectives.get("ipo"), responses, reference_of(two, responses, 10), 5, 0, {})
+    known = reference_log_probs(two, tokenizer, responses)
+    batches = Batches(objectives.get("ipo"), responses, known, 5, 0, {})
     train_on(two, batches.loss(0), 1e-3, 4, optimiser="adamw")
     torch.testing.assert_close(
         log_probs(one, responses), log_probs(two, responses), rtol=1e-3, atol=1e-3
@@ -325,6 +326,25 @@ def test_rates():
 def test_wrong_plans_are_refused(change, message):
     with pytest.raises(InputError, match=message):
         plan(**change)
+
+
+def test_another_reference(llama, tokenizer, responses, tmp_path):
+    """The first loss is that of the gap between the two models, and the cache is shared."""
+    other = copy.deepcopy(llama)
+    with torch.no_grad():
+        other.lm_head.weight.mul_(1.2)
+    loss = plan(objective=objectives.get("ipo", beta=0.5), batch=5, steps=1)
+    where = {"reference": other, "cache": tmp_path / "cache"}
+    train(copy.deepcopy(llama), tokenizer, responses, loss, tmp_path / "a", **where)
+    ratios = (log_probs(llama, responses) - log_probs(other, responses)).detach().double()
+    expected = ((ratios[::2] - ratios[1::2] - 1) ** 2).mean()
+    assert lines(tmp_path / "a")[0]["loss"] == pytest.approx(float(expected), rel=1e-4)
+    (kept,) = (tmp_path / "cache").rglob("*.npz")
+    written = kept.stat().st_mtime_ns
+    train(copy.deepcopy(llama), tokenizer, responses, loss, tmp_path / "b", **where)
+    assert kept.stat().st_mtime_ns == written
+    with pytest.raises(InputError, match="another reference"):
+        train(copy.deepcopy(llama), tokenizer, responses, loss, tmp_path / "a")
 
 
 def test_too_few_pairs(llama, tokenizer, responses, tmp_path):
