@@ -58,6 +58,21 @@ class TiltedPolicy(LinearisedPolicy):
         return z - np.logaddexp.reduce(among, axis=-1) @ member
 
 
+def held_at_one(log_probs: ArrayLike, change: ArrayLike) -> np.ndarray:
+    r"""A linear prediction of changes (..., K) with the sum of all probabilities held at 1.
+
+    It subtracts :math:`\log(\sum_i \pi_i e^{\Delta_i} + \pi_{rest} e^{-\sum_i \pi_i \Delta_i /
+    \pi_{rest}})`, the same for all responses, to one prompt: under an objective of margins alone
+    this is all that a `TiltedPolicy` predicts otherwise.
+    """
+    starts, change = np.exp(np.asarray(log_probs, dtype=float)), np.asarray(change, dtype=float)
+    rest = 1 - starts.sum()
+    drift = -(change @ starts) / rest
+    all_ = np.concatenate([change, drift[..., None]], axis=-1)
+    weights = np.log(np.append(starts, rest))
+    return change - np.logaddexp.reduce(weights + all_, axis=-1)[..., None]
+
+
 def tilted(
     log_probs: ArrayLike, gram: ArrayLike, gradients: ArrayLike | None, **common: Any
 ) -> TiltedPolicy:

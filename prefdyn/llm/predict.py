@@ -121,7 +121,8 @@ def predict_training(
     normalised
         Whether to hold the sum of all probabilities at 1, with the responses that were not measured
         as one more.  Better where the measured ones have much of the probability, or come to have
-        it; only for responses none of which is the beginning of another, and without momentum.
+        it; under an objective of margins alone, all responses to a prompt move by a common amount
+        more.  Only for responses none of which is the beginning of another; without momentum.
 
     Raises
     ------

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from prefdyn import DPO, InputError, llm
+from prefdyn.llm._tilted import held_at_one
 from prefdyn.rules import Adam
 
 PAIRS = [(0, 1), (2, 3)]
@@ -199,6 +200,13 @@ def test_normalised_predictions_are_the_same_to_first_order(answers, optimiser):
         ]
         return np.abs(both[0] - both[1]).max() / np.abs(both[0]).max()
 
+    whole = llm.predict_training(answers, "dpo", [(0, 1)], 1e-3, 3, optimiser=optimiser)
+    held = llm.predict_training(
+        answers, "dpo", [(0, 1)], 1e-3, 3, optimiser=optimiser, normalised=True
+    )
+    np.testing.assert_allclose(
+        held_at_one(answers.log_probs, whole.change), held.change, rtol=1e-9, atol=1e-12
+    )
     assert gap(1e-7) < 1e-3
     assert 9 < gap(1e-6) / gap(1e-7) < 11
 

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from prefdyn.llm._tilted import held_at_one
 from prefdyn.llm.validate._record import Record, bounded, close, not_run, told
 from prefdyn.plots.house import BLACK, BLUE, GREY, SIMULATED, VERMILION, figure, panel
 
@@ -30,19 +31,36 @@ class Run:
     ----------
     about : dict
         Optimiser, regime, pair and rate.
+    log_probs : numpy.ndarray
+        Of the candidates before training, (R,).
     frozen, measured : numpy.ndarray
         Changes (S, R) of the log-probabilities.
     renewed : numpy.ndarray or None
-        The prediction whose geometry is measured again on the way.
-    normalised : numpy.ndarray or None
-        The frozen one with the sum of all probabilities held at 1.
+        The prediction whose geometry is measured again every `every` saved steps.
     """
 
     about: dict[str, Any]
+    log_probs: np.ndarray
     frozen: np.ndarray
     measured: np.ndarray
     renewed: np.ndarray | None
-    normalised: np.ndarray | None = None
+    every: int = 1
+
+    @cached_property
+    def normalised(self) -> np.ndarray:
+        """The frozen prediction with the sum of all probabilities held at 1, (S, R)."""
+        return held_at_one(self.log_probs, self.frozen)
+
+    @cached_property
+    def renewed_normalised(self) -> np.ndarray:
+        """The renewed one, each part of it with the sum of all probabilities held at 1."""
+        assert self.renewed is not None
+        found = [np.zeros(len(self.log_probs))]
+        for k in range(0, len(self.renewed) - 1, self.every):
+            ahead = self.renewed[k + 1 : k + 1 + self.every] - self.renewed[k]
+            part = held_at_one(self.log_probs + self.measured[k], ahead)
+            found += list(found[-1] + part)
+        return np.array(found)
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -90,10 +108,9 @@ def _runs(predicted: dict[str, Any], measured: dict[str, Any]) -> Iterator[Run]:
     for case, seen in zip(predicted["cases"], measured["cases"], strict=True):
         for run, got in zip(case["runs"], seen, strict=True):
             frozen = np.array(run["change"])[got["steps"]]
-            held = run["normalised"]
-            normalised = None if held is None else np.array(held)[got["steps"]]
             renewed = None if got["renewed"] is None else np.array(got["renewed"])
-            yield Run(run, frozen, np.array(got["change"]), renewed, normalised)
+            changes, start = np.array(got["change"]), np.array(case["log_probs"])
+            yield Run(run, start, frozen, changes, renewed, predicted["every"])
 
 
 def chosen_from(runs: list[Run], optimiser: str, regime: str) -> list[Run]:
@@ -113,9 +130,10 @@ def records(predicted: dict[str, Any], measured: dict[str, Any]) -> list[Record]
         found += _asserted(every, far, FAR, (0.96, 0.9), "renewed")
         found += [_reported(f"{label}, frozen geometry", some) for some in (middle, far)]
         found.append(_range(label, far))
-        if optimiser == "sgd":
-            what = f"{label}, frozen and normalised"
-            found += [_reported(what, some, "normalised") for some in (near, middle, far)]
+        held = f"{label}, frozen and normalised"
+        found += _asserted(held, near, NEAR, (0.99, 0.95), "normalised")
+        found += _asserted(f"{every}, and normalised", far, FAR, (0.96, 0.9), "renewed_normalised")
+        found += [_reported(held, some, "normalised") for some in (middle, far)]
     return [*found, _signs(runs), *_failing(chosen_from(runs, "sgd", "dominant"))]
 
 
@@ -170,16 +188,21 @@ def _range(label: str, runs: list[Run]) -> Record:
 
 
 def _signs(runs: list[Run]) -> Record:
-    """Of the frozen prediction, at the last step within the asserted size."""
+    """Of the renewed prediction where there is one, at the last step within the asserted size."""
     quantity = f"sign of the chosen response's movement, share right up to {FAR:g} nats"
-    right = []
+    right, frozen = [], []
     for run in runs:
         k, w = run.within(FAR), run.about["pair"][0]
         if k > 0 and abs(run.measured[k, w]) > MOVED and run.about["regime"] != "dominant":
-            right.append(np.sign(run.frozen[k, w]) == np.sign(run.measured[k, w]))
+            best = run.frozen if run.renewed is None else run.renewed
+            right.append(np.sign(best[k, w]) == np.sign(run.measured[k, w]))
+            frozen.append(np.sign(run.frozen[k, w]) == np.sign(run.measured[k, w]))
     if not right:
         return not_run(NAME, quantity, f"no chosen response moved by more than {MOVED:g} nats")
-    note = f"{sum(right)} of {len(right)} runs that move it by more than {MOVED:g} nats"
+    note = (
+        f"{sum(right)} of {len(right)} runs that move it by more than {MOVED:g} nats, the geometry "
+        f"renewed in large ones; {sum(frozen)} with all frozen"
+    )
     return bounded(NAME, quantity, float(np.mean(right)), least=0.97, predicted=1.0, note=note)
 
 

@@ -99,19 +99,12 @@ def _foretold(
             run = predict_training(geometry, OBJECTIVE, [pair], rate, **settings)
             rate *= target / float(np.abs(run.change[-1]).max())
         run = predict_training(geometry, OBJECTIVE, [pair], rate, **settings)
-        normalised = None
-        if optimiser == "sgd":
-            bounded = predict_training(
-                geometry, OBJECTIVE, [pair], rate, normalised=True, **settings
-            )
-            normalised = bounded.change.tolist()
         yield {
             "optimiser": optimiser,
             "regime": regime,
             "pair": [int(i) for i in pair],
             "rate": rate,
             "change": run.change.tolist(),
-            "normalised": normalised,
         }
 
 
