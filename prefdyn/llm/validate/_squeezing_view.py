@@ -201,7 +201,7 @@ def draw(predicted: dict[str, Any], measured: dict[str, Any]) -> Figure:
     panel(right, "b", "all answers, end of training")
     ax = bottom.subplots()
     _draw_next(ax, predicted, measured)
-    panel(ax, "c", "next tokens after a small step against an answer")
+    panel(ax, "c", "next tokens after a small step")
     return drawing
 
 
@@ -243,18 +243,19 @@ def _draw_next(ax: Axes, predicted: dict[str, Any], measured: dict[str, Any]) ->
             p[~lowered],
             change[~lowered],
             color=BLUE,
-            label="other tokens, measured" if first else "_",
+            label="measured" if first else "_",
             **SIMULATED,
         )
         ax.plot(
             p[lowered],
             change[lowered],
             color=VERMILION,
-            label="first token of the answer, measured" if first else "_",
+            label="the answer's first, measured" if first else "_",
             **SIMULATED,
         )
         foretold = 1000 * np.array(case["next"]["change"])
         ax.plot(p, foretold, "_", color=BLACK, label="predicted" if first else "_", zorder=4)
     ax.axhline(0, color=GREY, linewidth=0.6, zorder=0)
     ax.set(xscale="log", xlabel="probability before", ylabel="change of log p (10⁻³ nat)")
-    ax.legend(loc="lower left", handletextpad=0.3)
+    beside_title = {"loc": "lower right", "bbox_to_anchor": (1, 1), "ncols": 3}
+    ax.legend(**beside_title, handletextpad=0.3, columnspacing=1)
