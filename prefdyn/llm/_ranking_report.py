@@ -32,7 +32,8 @@ def _head(s: Summary) -> str:
         "# Which pairs will hurt",
         "",
         f"{s['pairs']:,} pairs of {s['data']}: what one step of gradient descent on "
-        f"{s['objective']['id']}{given and f' ({given})'} will do, to first order.",
+        f"{s['objective']['id']}{given and f' ({given})'} will do, to first order.  Adam and "
+        "its like take steps of another size and, in part, of another direction (claim KER-7).",
     ]
     if s["skipped"]:
         reasons = ", ".join(f"{number:,} {reason}" for reason, number in s["skipped"].items())

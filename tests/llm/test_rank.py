@@ -226,3 +226,21 @@ def test_the_greedy_continuation(model, tokenizer, encoded):
             change = llm.log_probs(stepped, own) - llm.log_probs(model, own)
         assert p.greedy_rate == pytest.approx(float(change) / rate, rel=1e-3)
         assert p.greedy == tokenizer.decode(own.tokens[0])
+
+
+@pytest.mark.parametrize("objective", ["dpo", "slime"])
+def test_layer_by_layer_and_in_part(model, tokenizer, objective):
+    """Without the gradient of any response, and of some parameters only."""
+    part = ["*self_attn*", "lm_head*"]
+    found, same = (
+        cross_effects(model, tokenizer, PAIRS[:2], objective, parameters=part, method=method)
+        for method in ("gradients", "layer-wise")
+    )
+    whole = cross_effects(model, tokenizer, PAIRS[:2], objective)
+    scale = np.abs(whole.chosen).max()
+    np.testing.assert_allclose(same.chosen, found.chosen, atol=1e-9 * scale)
+    np.testing.assert_allclose(same.rejected, found.rejected, atol=1e-9 * scale)
+    rest = cross_effects(
+        model, tokenizer, PAIRS[:2], objective, parameters=["*mlp*", "*norm*", "*embed*"]
+    )
+    np.testing.assert_allclose(found.chosen + rest.chosen, whole.chosen, atol=1e-9 * scale)
