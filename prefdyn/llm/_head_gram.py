@@ -61,6 +61,22 @@ class HeadUses:
                 gram.index_add_(1, self.segments, by_row)
         return weight, bias
 
+    def add_gradients(self, rows: Tensor, part: str) -> None:
+        """Add the gradients in ``"weight"`` (R, V, d) or ``"bias"`` (R, V) to rows."""
+        log_norm = self.log_normaliser()
+        numbers, lengths = self.segments.unique_consecutive(return_counts=True)
+        for columns in self._chunks():
+            dz = self.columns(columns, log_norm).to(rows.dtype)
+            place = slice(int(columns[0]), int(columns[-1]) + 1)
+            if part == "bias":
+                rows[:, place].index_add_(0, self.segments, dz)
+                continue
+            pieces = zip(
+                dz.split(lengths.tolist()), self.hidden.split(lengths.tolist()), strict=True
+            )
+            for number, (d, h) in zip(numbers.tolist(), pieces, strict=True):
+                rows[number, place] += d.T @ h.to(rows.dtype)
+
     def log_normaliser(self) -> Tensor:
         """``log sum_v exp z_v`` of each token, (N,)."""
         total = None

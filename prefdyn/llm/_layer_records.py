@@ -14,6 +14,10 @@ from prefdyn._errors import InputError
 CURE = "use method='gradients', or leave it out through parameters="
 
 
+class UnknownUse(InputError):
+    """A parameter is used in a way that the layer-wise method does not know."""
+
+
 @dataclass(eq=False)
 class Uses:
     """How one parameter is used: pieces of its gradient by response, batch after batch.
@@ -21,7 +25,9 @@ class Uses:
     Attributes
     ----------
     products : list
-        Of a weight that multiplies: inputs (n, d_in), output gradients (n, d_out), segments (n,).
+        Of a weight that multiplies, sums of outer products: what its columns stand for (n, k), what
+        its rows stand for (n, m), segments (n,).  Of ``y = W x`` these are inputs and output
+        gradients.
     lookups : list
         Of an embedding: token ids (n,), output gradients (n, d), segments (n,).
     vectors : list
@@ -112,7 +118,7 @@ def note_uses(call: Call, delta: Tensor, rows: Tensor, width: int, uses: dict[in
         b > 1 and (given.shape[:1] != (b,) or width not in given.shape[1:])
     ):
         shape = tuple(given.shape) if isinstance(given, Tensor) else type(given).__name__
-        raise InputError(
+        raise UnknownUse(
             f"Module {call.name} gets {shape} of {b} rows, which cannot be told apart by response: "
             f"use batch=1, or {CURE}."
         )
@@ -122,7 +128,8 @@ def note_uses(call: Call, delta: Tensor, rows: Tensor, width: int, uses: dict[in
     if _multiplies(module):
         inputs, deltas, segments = _used(given, delta, rows)
         if "weight" in own:
-            uses[id(own["weight"])].products.append((inputs, deltas, segments))
+            pair = (inputs, deltas) if isinstance(module, nn.Linear) else (deltas, inputs)
+            uses[id(own["weight"])].products.append((*pair, segments))
         if "bias" in own:
             sums = deltas.new_zeros(b, deltas.shape[-1])
             sums.index_add_(0, segments - rows[0], deltas)
@@ -133,8 +140,8 @@ def note_uses(call: Call, delta: Tensor, rows: Tensor, width: int, uses: dict[in
     _replay(call, own, delta, rows, uses)
 
 
-def _unknown(name: str, module: nn.Module) -> InputError:
-    return InputError(
+def _unknown(name: str, module: nn.Module) -> UnknownUse:
+    return UnknownUse(
         f"Module {name} is a {type(module).__name__}, which the layer-wise method does not know: "
         f"{CURE}."
     )
@@ -181,23 +188,56 @@ def _lookup(call: Call, ids: Tensor, delta: Tensor, rows: Tensor) -> tuple[Tenso
 def _replay(
     call: Call, own: dict[str, nn.Parameter], delta: Tensor, rows: Tensor, uses: dict[int, Uses]
 ) -> None:
-    """Gradients in gains and other vectors, by calling the module again on each row."""
-    b = len(rows)
-    found: dict[str, list[Tensor]] = {name: [] for name in own}
-
-    def part(value: Any, i: int) -> Any:
-        if not isinstance(value, Tensor):
-            return value
-        return value.detach()[i : i + 1] if value.shape[:1] == (b,) else value.detach()
-
-    for i in range(b):
-        inputs = [part(value, i) for value in call.inputs]
-        options = {name: part(value, i) for name, value in call.options.items()}
-        output = call.module(*inputs, **options)
-        gradients = torch.autograd.grad(
-            output, list(own.values()), delta[i : i + 1], materialize_grads=True
-        )
-        for name, gradient in zip(own, gradients, strict=True):
-            found[name].append(gradient.reshape(-1))
+    """Gradients in gains and other vectors, by calling the module again."""
+    found = _by_copies(call, own, delta) or _row_by_row(call, own, delta)
     for name, parameter in own.items():
-        uses[id(parameter)].vectors.append((torch.stack(found[name]), rows))
+        uses[id(parameter)].vectors.append((found[name], rows))
+
+
+def _by_copies(call: Call, own: dict[str, nn.Parameter], delta: Tensor) -> dict[str, Tensor] | None:
+    """All rows at once, each with a copy of its own of the parameters; None if they do not fit."""
+    b, inner = delta.shape[0], delta.dim() - 2
+    copies = {
+        name: p.detach().reshape(1, *[1] * inner, -1).repeat(b, *[1] * inner, 1).requires_grad_()
+        for name, p in own.items()
+    }
+    inputs, options = _detached(call.inputs), _detached(call.options)
+    try:
+        output = functional_call(call.module, copies, inputs, options)
+    except RuntimeError:  # a norm that checks the shape of its gain
+        return None
+    if output.shape != delta.shape or not torch.allclose(output, call.output, rtol=1e-3):
+        return None
+    gradients = torch.autograd.grad(output, list(copies.values()), delta, materialize_grads=True)
+    return {name: g.reshape(b, -1) for name, g in zip(own, gradients, strict=True)}
+
+
+def _row_by_row(call: Call, own: dict[str, nn.Parameter], delta: Tensor) -> dict[str, Tensor]:
+    b = delta.shape[0]
+    found = []
+    for i in range(b):
+
+        def part(value: Any, i: int = i) -> Any:
+            by_row = isinstance(value, Tensor) and value.shape[:1] == (b,)
+            return value[i : i + 1] if by_row else value
+
+        inputs = tuple(map(part, _detached(call.inputs)))
+        options = {name: part(value) for name, value in _detached(call.options).items()}
+        output = call.module(*inputs, **options)
+        parameters = list(own.values())
+        gradients = torch.autograd.grad(
+            output, parameters, delta[i : i + 1], materialize_grads=True
+        )
+        found.append([gradient.reshape(-1) for gradient in gradients])
+    return {
+        name: torch.stack(parts) for name, parts in zip(own, zip(*found, strict=True), strict=True)
+    }
+
+
+def _detached(values: Any) -> Any:
+    def free(value: Any) -> Any:
+        return value.detach() if isinstance(value, Tensor) else value
+
+    if isinstance(values, dict):
+        return {name: free(value) for name, value in values.items()}
+    return tuple(map(free, values))

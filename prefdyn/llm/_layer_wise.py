@@ -1,18 +1,59 @@
 """The gradient Gram matrix layer by layer, without the gradient of any response."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from prefdyn._errors import InputError
 from prefdyn.llm import kernels
 from prefdyn.llm._encoding import Responses
 from prefdyn.llm._forward import completion_states
 from prefdyn.llm._head import Head, unwrapped
 from prefdyn.llm._head_gram import HeadUses
-from prefdyn.llm._layer_records import CURE, Uses, note_uses, positions_by_row, recorded
+from prefdyn.llm._layer_records import (
+    CURE,
+    UnknownUse,
+    Uses,
+    note_uses,
+    positions_by_row,
+    recorded,
+)
 from prefdyn.llm.logprobs import token_logprobs
+
+
+@dataclass(frozen=True, eq=False)
+class Observed:
+    """How the parameters are used by R responses.
+
+    Attributes
+    ----------
+    uses : dict
+        Uses of each chosen parameter, by its id; those in the head excepted.
+    head : HeadUses
+        Uses of the head.
+    head_names : dict
+        Id of each parameter of the head to ``"weight"`` or ``"bias"``.
+    squares : dict
+        Squared norm of the first response's gradient in each parameter, by name: what is found is
+        held to it.
+    """
+
+    uses: dict[int, Uses]
+    head: HeadUses
+    head_names: dict[int, str]
+    squares: dict[str, float]
+
+    def check(self, name: str, square: float) -> None:
+        """Refuse a parameter of which the first response's gradient is not what was found."""
+        dtype = self.head.hidden.dtype
+        slack = 3e4 * torch.finfo(dtype).eps if torch.finfo(dtype).bits >= 32 else 0.3
+        right = self.squares[name]
+        if abs(square - right) > slack * (right + 1e-3 * sum(self.squares.values())):
+            raise UnknownUse(
+                f"Parameter {name} is used in a way that the layer-wise method does not see (it "
+                f"finds {square:.6g} where {right:.6g} is right): {CURE}."
+            )
 
 
 def layer_wise_gram(
@@ -32,37 +73,67 @@ def layer_wise_gram(
 
     Raises
     ------
-    InputError
+    UnknownUse
         For a parameter that is used in a way that is not known.
     """
+    seen = observe(model, responses, chosen, batch)
+    gram = torch.zeros(len(responses), len(responses), dtype=torch.float64)
+    in_head = seen.head_names.keys() & seen.uses.keys()
+    head_grams = seen.head.grams() if in_head else None
+    for name, parameter in chosen.items():
+        part = seen.head_names.get(id(parameter))
+        piece = _gram_of(seen.uses.pop(id(parameter)), name, seen.head, tied=part is not None)
+        if head_grams is not None and part is not None:
+            piece = piece + head_grams[part == "bias"].cpu()
+        seen.check(name, float(piece[0, 0]))
+        gram += piece
+    return gram
+
+
+def layer_wise_gradients(
+    model: Any, responses: Responses, chosen: dict[str, nn.Parameter], batch: int
+) -> Tensor:
+    """The gradients themselves, (R, P), on the CPU, from the same one backward pass.
+
+    Raises
+    ------
+    UnknownUse
+        As of `layer_wise_gram`.
+    """
+    seen = observe(model, responses, chosen, batch)
+    width = sum(parameter.numel() for parameter in chosen.values())
+    dtype = next(iter(chosen.values())).dtype
+    rows = torch.zeros(len(responses), width, dtype=dtype)
+    first = 0
+    for name, parameter in chosen.items():
+        piece = _rows_of(seen.uses.pop(id(parameter)), parameter, len(responses))
+        if id(parameter) in seen.head_names:
+            seen.head.add_gradients(piece, seen.head_names[id(parameter)])
+        piece = piece.reshape(len(responses), -1)
+        seen.check(name, float(piece[0].double().square().sum()))
+        rows[:, first : first + piece.shape[1]] = piece.cpu()
+        first += piece.shape[1]
+    return rows
+
+
+def observe(
+    model: Any, responses: Responses, chosen: dict[str, nn.Parameter], batch: int
+) -> Observed:
+    """Run all responses forward and backward, and write down how parameters are used."""
     uses = {id(parameter): Uses() for parameter in chosen.values()}
-    output_layer = unwrapped(model).get_output_embeddings()
+    layer = unwrapped(model).get_output_embeddings()
     states = []
     for first in range(0, len(responses), batch):
         part = responses[first : first + batch]
-        device = output_layer.weight.device
-        rows = torch.arange(first, first + len(part), device=device)
-        states.append(_observe(model, part, rows, output_layer, uses))
+        rows = torch.arange(first, first + len(part), device=layer.weight.device)
+        states.append(_observe(model, part, rows, layer, uses))
     hidden, targets, segments = (torch.cat(parts) for parts in zip(*states, strict=True))
-    head = HeadUses(_detached(Head.of(model)), hidden, targets, segments, len(responses))
-    norms = _first_response(model, responses[:1], chosen)
-    gram = torch.zeros(len(responses), len(responses), dtype=torch.float64)
-    own = {id(p): name for name, p in output_layer.named_parameters(recurse=False)}
-    head_grams = head.grams() if own.keys() & uses.keys() else None
-    slack = _slack(hidden.dtype)
-    for name, parameter in chosen.items():
-        piece = _of_uses(uses.pop(id(parameter)), name, head, tied=id(parameter) in own)
-        if head_grams is not None and id(parameter) in own:
-            piece = piece + head_grams[own[id(parameter)] == "bias"].cpu()
-        if abs(float(piece[0, 0]) - norms[name]) > slack * (
-            norms[name] + 1e-3 * sum(norms.values())
-        ):
-            raise InputError(
-                f"Parameter {name} is used in a way that the layer-wise method does not see (it "
-                f"finds {float(piece[0, 0]):.6g} where {norms[name]:.6g} is right): {CURE}."
-            )
-        gram += piece
-    return gram
+    return Observed(
+        uses,
+        HeadUses(_detached(Head.of(model)), hidden, targets, segments, len(responses)),
+        {id(p): name for name, p in layer.named_parameters(recurse=False)},
+        _first_response(model, responses[:1], chosen),
+    )
 
 
 def _observe(
@@ -84,12 +155,12 @@ def _observe(
     return states.hidden.detach(), states.targets, rows[states.segments]
 
 
-def _of_uses(uses: Uses, name: str, head: HeadUses, *, tied: bool) -> Tensor:
+def _gram_of(uses: Uses, name: str, head: HeadUses, *, tied: bool) -> Tensor:
     """Inner products of one parameter's gradients, (R, R), but for what the head adds alone."""
     count = head.count
     gram = torch.zeros(count, count, dtype=torch.float64)
     if sum(map(bool, (uses.products, uses.lookups, uses.vectors))) > 1 or (tied and uses.products):
-        raise InputError(f"Parameter {name} is used in layers of several kinds: {CURE}.")
+        raise UnknownUse(f"Parameter {name} is used in layers of several kinds: {CURE}.")
     if uses.products:
         a, d, segments = (torch.cat(parts) for parts in zip(*uses.products, strict=True))
         gram += kernels.segmented_gram(a, d, segments, count).cpu()
@@ -119,6 +190,22 @@ def _of_uses(uses: Uses, name: str, head: HeadUses, *, tied: bool) -> Tensor:
     return gram
 
 
+def _rows_of(uses: Uses, parameter: nn.Parameter, count: int) -> Tensor:
+    """One parameter's gradients, (R, ...), but for what the head adds."""
+    rows = parameter.new_zeros(count, *parameter.shape)
+    for columns, lines, segments in uses.products:
+        numbers, lengths = segments.unique_consecutive(return_counts=True)
+        pieces = zip(columns.split(lengths.tolist()), lines.split(lengths.tolist()), strict=True)
+        for number, (a, d) in zip(numbers.tolist(), pieces, strict=True):
+            rows[number] += d.T @ a
+    for ids, deltas, segments in uses.lookups:
+        places = segments * parameter.shape[0] + ids
+        rows.view(-1, parameter.shape[1]).index_add_(0, places, deltas)
+    for vectors, segments in uses.vectors:
+        rows.index_add_(0, segments, vectors.reshape(-1, *parameter.shape))
+    return rows
+
+
 def _first_response(
     model: Any, first: Responses, chosen: dict[str, nn.Parameter]
 ) -> dict[str, float]:
@@ -130,11 +217,6 @@ def _first_response(
         name: float(gradient.double().square().sum())
         for name, gradient in zip(chosen, gradients, strict=True)
     }
-
-
-def _slack(dtype: torch.dtype) -> float:
-    """How far two ways to sum may be apart, relative."""
-    return 3e4 * torch.finfo(dtype).eps if torch.finfo(dtype).bits >= 32 else 0.3
 
 
 def _detached(head: Head) -> Head:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from prefdyn import displacement
 from prefdyn._errors import InputError
@@ -15,7 +15,8 @@ from prefdyn._inputs import choice, count
 from prefdyn.displacement import PairDiagnosis
 from prefdyn.llm._encoding import Responses, encode
 from prefdyn.llm._gradients import plain_log_probs, row_gradients
-from prefdyn.llm._layer_wise import layer_wise_gram
+from prefdyn.llm._layer_records import UnknownUse
+from prefdyn.llm._layer_wise import layer_wise_gradients, layer_wise_gram
 from prefdyn.llm._memory import enough_memory
 from prefdyn.llm._parameters import Selection, at_rest, check_finite, select_parameters
 from prefdyn.objectives import Objective
@@ -174,7 +175,7 @@ def response_geometry(
     method: str = "auto",
     tokens: bool = False,
     dtype: torch.dtype | None = None,
-    batch: int = 4,
+    batch: int = 16,
 ) -> Geometry:
     """Log-probabilities of responses, and inner products of their gradients.
 
@@ -213,8 +214,7 @@ def response_geometry(
     if dtype is not None:
         model = copy.deepcopy(model).to(dtype)
     chosen = select_parameters(model, parameters)
-    # Without a backward pass more rows fit.
-    token_log_probs, hidden = _measured(model, responses, 4 * batch)
+    token_log_probs, hidden = _measured(model, responses, batch)
     rows = _each_token(responses) if tokens else responses
     if method == "auto":
         entries = responses.mask.size if tokens else len(responses)
@@ -222,13 +222,12 @@ def response_geometry(
         method = "gradients" if size <= LARGEST_GRADIENTS else "layer-wise"
     with at_rest(model, chosen), enough_memory(f"lower batch={batch}, or take fewer responses"):
         if method == "gradients":
-            gradients = row_gradients(model, rows, chosen, batch)
-            check_finite(model, gradients, "gradients")
-            found, kept = _gram(gradients).numpy(), gradients.numpy()
+            gradients = _gradients(model, rows, chosen, batch)
+            gram, kept = _gram(gradients), gradients.numpy()
         else:
-            gram = layer_wise_gram(model, rows, chosen, batch)
-            check_finite(model, gram, "inner products")
-            found, kept = gram.numpy(), None
+            gram, kept = layer_wise_gram(model, rows, chosen, batch), None
+        check_finite(model, gram, "inner products of gradients")
+    found = gram.numpy()
     token_gram = token_gradients = None
     if tokens:
         token_gram = _table(_table(found, responses).transpose(2, 0, 1), responses)
@@ -264,6 +263,17 @@ def _measured(
             split = states.hidden.cpu().to(torch.promote_types(states.hidden.dtype, torch.float32))
             hidden += [piece.numpy() for piece in split.split(part.lengths.tolist())]
     return table, tuple(hidden)
+
+
+def _gradients(
+    model: Any, responses: Responses, chosen: dict[str, nn.Parameter], batch: int
+) -> Tensor:
+    """Gradients (R, P) by one backward pass for many; by one for each where layers are unknown."""
+    try:
+        return layer_wise_gradients(model, responses, chosen, batch)
+    except UnknownUse:
+        # Each of these passes goes back once per row: few rows at a time take least.
+        return row_gradients(model, responses, chosen, max(1, batch // 4))
 
 
 def _each_token(responses: Responses) -> Responses:

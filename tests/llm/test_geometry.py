@@ -1,5 +1,7 @@
 """The geometry of a model at some responses."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from numpy.testing import assert_allclose
 from prefdyn import InputError, llm
 from prefdyn.llm import Responses, response_geometry
 from prefdyn.policies import LinearisedPolicy
-from tests.llm.tiny import PROMPT, plain_gradients, tiny_model
+from tests.llm.tiny import COMMON, KINDS, PROMPT, ROUNDING, plain_gradients, tiny_model
 
 TOKENS = ((3, 4, 5), (7, 2), (11, 12, 13, 14, 2), (6,))
 RESPONSES = Responses((PROMPT,) * 4, TOKENS)
@@ -29,6 +31,29 @@ def test_gradients_are_those_of_each_response_by_itself(model, geometry):
     assert_allclose(geometry.gradients, rows, atol=1e-12)
     assert_allclose(geometry.gram, rows @ rows.T, rtol=1e-12)
     assert_allclose(geometry.log_probs, llm.log_probs(model, RESPONSES).detach(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("parameters", ["all", "head"])
+def test_gradients_of_all_kinds_of_layers(kind, parameters):
+    model = tiny_model(kind)
+    found = response_geometry(model, None, None, RESPONSES, parameters=parameters)
+    assert found.gradients is not None
+    chosen = [dict(model.named_parameters())[name] for name in found.parameter_names]
+    rows = plain_gradients(model, RESPONSES, chosen).numpy()
+    assert_allclose(found.gradients, rows, atol=ROUNDING[kind] * np.abs(rows).max())
+
+
+def test_gradients_of_layers_that_the_layer_wise_method_does_not_know():
+    import transformers
+
+    torch.manual_seed(0)
+    config = transformers.MixtralConfig(**COMMON, num_local_experts=4)
+    model: Any = transformers.AutoModelForCausalLM.from_config(config).eval()
+    found = response_geometry(model, None, None, RESPONSES).gradients
+    assert found is not None
+    rows = plain_gradients(model, RESPONSES, list(model.parameters())).numpy()
+    assert_allclose(found, rows, atol=1e-5 * np.abs(rows).max())
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
