@@ -99,9 +99,8 @@ def _near_signs(arms: dict[str, list]) -> Record:
 
 def _steps(predicted: dict, measured: dict) -> Iterator[tuple[dict, np.ndarray, np.ndarray]]:
     """Every single step of SPO: what it was, its predicted and its measured changes."""
-    for case, seen in zip(predicted["cases"], measured["cases"], strict=True):
-        for crossing, changes in zip(case["crossings"], seen["crossings"], strict=True):
-            yield crossing, np.array(crossing["change"]), np.array(changes)
+    for crossing, changes in zip(predicted["crossings"], measured["crossings"], strict=True):
+        yield crossing, np.array(crossing["change"]), np.array(changes)
 
 
 def _crossings(predicted: dict[str, Any], measured: dict[str, Any]) -> Record:

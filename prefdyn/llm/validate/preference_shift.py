@@ -46,9 +46,8 @@ ARMS = {
     "SLIME": SLIME(),
     "SLIME without floor": SLIME(lambda_l=0.0),
 }
-PROMPT, TEXT, ENDINGS, TRIED = 4, 14, 8, 3
-"""Tokens of a prompt and of the text the model writes behind it, endings at its most open place,
-and pairs on which single steps are tried, besides a drawn one."""
+PROMPT, TEXT, ENDINGS = 4, 14, 8
+"""Tokens of a prompt and of the text the model writes behind it; endings at its most open place."""
 STEP, JUMP, FALLEN = 0.08, 0.4, 0.5
 """Nats by which the fastest answer moves in the first step, which sets the rate of an objective.
 
@@ -64,28 +63,37 @@ SHARES = (0.0, 0.5, 0.8, 1.25, 2.0)
 """Weights of SPO in units of the critical one."""
 EVERY = 2
 """Steps from one measurement to the next; it divides those of a run."""
-SIZES = {"quick": (2, 40), "default": (4, 80)}
-"""Prompts, and steps of a run."""
+SIZES = {"quick": (2, 6, 40), "default": (4, 16, 80)}
+"""Prompts of training runs, prompts on whose pairs single steps are tried, and steps of a run."""
 
 
 def predict(lm: LanguageModel, size: str, seed: int) -> dict[str, Any]:
     """Draw prompts, answers and pairs, choose rates, and predict every run."""
-    number, steps = SIZES[size]
+    number, searched, steps = SIZES[size]
     rng = np.random.default_rng(seed)
-    texts = own_prompts(lm, number, PROMPT + TEXT, seed)
+    texts = own_prompts(lm, searched, PROMPT + TEXT, seed)
+    geometries = [response_geometry(lm.model, None, None, _answers(lm, text)) for text in texts]
+    drawn = [_pairs(geometry, rng) for geometry in geometries]
     return {
         "steps": steps,
         "floor": floor(ARMS["SLIME"]),
-        "cases": [_predict_case(lm, text, steps, rng) for text in texts],
+        "cases": [
+            _predict_case(lm, *both, steps)
+            for both in zip(geometries[:number], drawn, strict=False)
+        ],
+        "crossings": [
+            _predict_crossing(geometry, pair)
+            for geometry, pairs in zip(geometries, drawn, strict=True)
+            for pair in pairs
+            if abs(_ratio(geometry, pair) - 1) >= CLEAR
+        ],
     }
 
 
 def _predict_case(
-    lm: LanguageModel, text: Tokens, steps: int, rng: np.random.Generator
+    lm: LanguageModel, geometry: Geometry, pairs: list[list[int]], steps: int
 ) -> dict[str, Any]:
-    responses = _answers(lm, text)
-    geometry = response_geometry(lm.model, None, None, responses)
-    ranked, pairs = _pairs(geometry, rng)
+    responses = geometry.responses
     rows = sorted({i for pair in pairs for i in pair})
     by_token = response_geometry(lm.model, None, None, responses[rows], tokens=True)
     inner = [[rows.index(i) for i in pair] for pair in pairs]
@@ -103,11 +111,6 @@ def _predict_case(
             else _predict_run(geometry, objective, pairs, steps)
             for arm, objective in ARMS.items()
         },
-        "crossings": [
-            _predict_crossing(geometry, pair)
-            for pair in [*ranked[:TRIED], pairs[1]]
-            if abs(_ratio(geometry, pair) - 1) >= CLEAR
-        ],
     }
 
 
@@ -129,12 +132,12 @@ def _answers(lm: LanguageModel, text: Tokens) -> Responses:
     return Responses((prompt,) * len(answers), answers)
 
 
-def _pairs(geometry: Geometry, rng: np.random.Generator) -> tuple[list, list[list[int]]]:
-    """All pairs by falling ``K_wl / K_ww``; and the first one, with one that shares no answer."""
+def _pairs(geometry: Geometry, rng: np.random.Generator) -> list[list[int]]:
+    """The pair with the largest ``K_wl / K_ww``, and one drawn from the other answers."""
     every = [[w, r] for w in range(ENDINGS) for r in range(ENDINGS) if w != r]
-    ranked = sorted(every, key=lambda pair: -_ratio(geometry, pair))
-    left = [i for i in range(ENDINGS) if i not in ranked[0]]
-    return ranked, [ranked[0], [int(i) for i in rng.choice(left, 2, replace=False)]]
+    worst = max(every, key=lambda pair: _ratio(geometry, pair))
+    left = [i for i in range(ENDINGS) if i not in worst]
+    return [worst, [int(i) for i in rng.choice(left, 2, replace=False)]]
 
 
 def _ratio(geometry: Geometry, pair: list[int]) -> float:
@@ -176,7 +179,8 @@ def _predict_crossing(geometry: Geometry, pair: list[int]) -> dict[str, Any]:
     columns = geometry.gram[pair][:, pair]
     rate = SMALL / (push * float(np.abs(columns[:, 0] - columns[:, 1]).max()))
     return {
-        "pair": pair,
+        "prompt_tokens": geometry.responses.prompt_tokens[0],
+        "answers": [geometry.responses.tokens[i] for i in pair],
         "critical": critical,
         "rate": rate,
         "weights": weights,
@@ -206,14 +210,10 @@ def measure(lm: LanguageModel, predicted: dict[str, Any], size: str, seed: int) 
     """Train a copy of the model for every prompt and objective, and take the single steps."""
     return {
         "cases": [
-            {
-                "runs": {
-                    arm: _measure_run(lm, case, arm, predicted["steps"]) for arm in case["runs"]
-                },
-                "crossings": _measure_crossings(lm, case),
-            }
+            {"runs": {arm: _measure_run(lm, case, arm, predicted["steps"]) for arm in case["runs"]}}
             for case in predicted["cases"]
-        ]
+        ],
+        "crossings": [_measure_crossing(lm, crossing) for crossing in predicted["crossings"]],
     }
 
 
@@ -236,18 +236,14 @@ def _measure_run(lm: LanguageModel, case: dict[str, Any], arm: str, steps: int) 
     }
 
 
-def _measure_crossings(lm: LanguageModel, case: dict[str, Any]) -> list[list[float]]:
-    """Change of the chosen answer by one step at every weight of every pair."""
+def _measure_crossing(lm: LanguageModel, crossing: dict[str, Any]) -> list[float]:
+    """Change of the chosen answer by one step at every weight; doubles, as the step is small."""
+    responses = _case_responses(crossing)
     exact = fresh(lm).double()
-    found = []
-    for crossing in case["crossings"]:
-        responses = _case_responses(case)[crossing["pair"]]
-        start = token_log_probs(exact, responses, batch=2)
-        changes = []
-        for nu in crossing["weights"]:
-            objective = SPO(DPO(BETA), lam=nu, nll_norm="sum")
-            loss = PairLoss(objective, responses, [[0, 1]], start)
-            path = train_on(copy.deepcopy(exact), loss, crossing["rate"], 1)
-            changes.append(float(path.change[-1, 0]))
-        found.append(changes)
-    return found
+    start = token_log_probs(exact, responses, batch=2)
+    changes = []
+    for nu in crossing["weights"]:
+        loss = PairLoss(SPO(DPO(BETA), lam=nu, nll_norm="sum"), responses, [[0, 1]], start)
+        path = train_on(copy.deepcopy(exact), loss, crossing["rate"], 1)
+        changes.append(float(path.change[-1, 0]))
+    return changes
