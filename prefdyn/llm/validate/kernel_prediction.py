@@ -31,8 +31,8 @@ measured anew every 5 steps. i: R^2 of the frozen prediction against the size of
 the large runs go on, one line each; on the dotted line it is 0.9. j: where the frozen prediction
 fails: the likeliest candidate rejected and pushed far, by gradient descent. k: the same runs, with
 the sum of all probabilities held at 1 and what the model might write besides the candidates as one
-more response. R^2 is that of the
-prediction itself, without a fit; median and, in brackets, worst of the runs.
+more response. R^2 is that of the prediction itself, without a fit; median and, in brackets, worst
+of the runs.
 """
 CLAIMS = ("KER-5", "KER-6", "KER-7")
 

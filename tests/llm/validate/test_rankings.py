@@ -18,6 +18,7 @@ def data(llama, tokenizer):
     lm = LanguageModel(llama, tokenizer)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(rankings.SIZES, "tiny", (2, 3))
+        patch.setattr(rankings, "TARGET", 0.05)  # little, for so wild a model
         predicted = json.loads(json.dumps(rankings.predict(lm, "tiny", 0)))
         measured = json.loads(json.dumps(rankings.measure(lm, predicted, "tiny", 0)))
     return predicted, measured
@@ -37,7 +38,7 @@ def test_the_kernel_prediction_is_close(data):
     for arm in view.ARMS:
         at, scores = view.scores_of(predicted, arm)
         fall = view.falls(measured)[at]
-        assert np.corrcoef(scores["run"], fall)[0, 1] > 0.9
+        assert np.corrcoef(scores["run"], fall)[0, 1] > 0.99
         assert ("length_difference" in scores) == (arm == "free")
 
 
