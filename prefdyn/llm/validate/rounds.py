@@ -51,8 +51,9 @@ BRACKET, NARROW = (0.5, 2.0), (0.8, 1.25)
 TRANSITIVE = [[0.5, 0.7, 0.9], [0.3, 0.5, 0.8], [0.1, 0.2, 0.5]]
 COLLAPSING = 0.1
 """Beta on the transitive game."""
-PROMPT, LENGTH, DRAWN, K = 6, 6, 8, 3
-"""Tokens of a prompt and of a completion; completions drawn, of which the K most alike are kept."""
+PROMPT, LENGTH, DRAWN, K, APART = 6, 6, 8, 3, 1.0
+"""Tokens of a prompt and of a completion; completions drawn, of which those K are kept whose
+log-probabilities span nearest to this many nats: at the fixed point itself nothing would move."""
 NEAR, LINEAR = 0.03, 0.4
 """Nats by which small perturbations move a log-odds, and up to which they count as small."""
 UNDERTRAINED, STEPS, SHARE = 0.8, 10, 0.4
@@ -70,7 +71,7 @@ def predict(lm: LanguageModel, size: str, seed: int) -> dict[str, Any]:
     """Draw prompts and completions, and predict thresholds, periods, orbits and the limit."""
     budget = SIZES[size]
     prompts = own_prompts(lm, budget["prompts"], PROMPT, seed)
-    completions = [_alike(lm, prompt, seed) for prompt in prompts]
+    completions = [_apart(lm, prompt, seed) for prompt in prompts]
     found = gather(lm.model, lm.tokenizer, prompts, completions)
     start = log_softmax(measured(lm.model, found.responses, found.prompts))
     thresholds = {name: _threshold(name) for name in RULES}
@@ -97,13 +98,13 @@ def predict(lm: LanguageModel, size: str, seed: int) -> dict[str, Any]:
     }
 
 
-def _alike(lm: LanguageModel, prompt: Tokens, seed: int) -> list[Tokens]:
-    """Of the completions that the model writes, the K nearest in log-probability."""
+def _apart(lm: LanguageModel, prompt: Tokens, seed: int) -> list[Tokens]:
+    """Of the completions that the model writes, K neighbours in log-probability."""
     drawn = continuations(lm.model, lm.tokenizer, prompt, DRAWN, length=LENGTH, seed=seed)
     values = log_probs(lm.model, drawn).detach().double().numpy()
     order = np.argsort(-values)
-    spread = values[order[: DRAWN - K + 1]] - values[order[K - 1 :]]
-    first = int(np.argmin(spread))
+    spread = values[order[: len(order) - K + 1]] - values[order[K - 1 :]]
+    first = int(np.argmin(np.abs(spread - APART)))
     return [drawn.tokens[i] for i in order[first : first + K]]
 
 
