@@ -1,4 +1,7 @@
-"""The command line: ``prefdyn stability``, ``orbit``, ``claims``, ``games``.
+"""The command line.
+
+``prefdyn stability``, ``orbit``, ``claims`` and ``games`` are about games and recipes; ``predict``,
+``train``, ``iterate`` and ``validate`` about language models.
 
 Every command makes one object of plain data.  By default it is shown as sentences and tables; with
 ``--json`` it is printed as it is, and its shape is kept stable:
@@ -49,6 +52,11 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``model``, ``data`` (``source``, ``pairs``, ``skipped``: reason to number), ``objective``
     (``id``, ``parameters``), ``steps``, ``resumed_at``, ``loss``, ``first`` and ``last`` (the probe
     before and after, see `prefdyn.llm.train`), ``warnings``, ``out``.
+
+``validate``
+    ``out``, ``size``, ``seed``, ``verdicts`` (how many of each), ``records`` (list of
+    ``experiment``, ``quantity``, ``predicted``, ``measured``, ``tolerance``, ``verdict``,
+    ``note``).
 
 Every object also has ``command`` and ``version``.  What was not asked for or does not exist is
 ``null``, and so is a number that is not finite.  Responses are indices from 0 in the order of
