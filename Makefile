@@ -50,7 +50,7 @@ docs: $(DOCS_STAMP) ## the documentation, in docs/_build/html
 	@$(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(STAMP) ## this package against plain NumPy and SciPy, as ratios
+bench: $(STAMP) ## this package against plain NumPy, SciPy and torch, as ratios
 	@$(PY) -m benchmarks
 
 clean: ## remove everything that a command here rebuilds, except .venv

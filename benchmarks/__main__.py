@@ -1,5 +1,6 @@
 """`python -m benchmarks`: run the CPU comparisons, print them, and keep them in results/."""
 
-from benchmarks.cpu import main
+from benchmarks import cpu, llm
 
-main()
+cpu.main()
+llm.main()
