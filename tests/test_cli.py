@@ -15,6 +15,7 @@ import pytest
 import prefdyn
 from prefdyn.cli import main
 from prefdyn.cli._main import COMMANDS
+from prefdyn.cli._model import ModelOptions
 from prefdyn.games import rock_paper_scissors
 
 ROOT = Path(__file__).parents[1]
@@ -389,7 +390,10 @@ def test_help_names_every_command(capsys, arguments):
     assert all(f"• {name}" in shown for name in COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+# Commands that take a language model are run in tests/llm.
+@pytest.mark.parametrize(
+    "name", [name for name, known in COMMANDS.items() if not issubclass(known, ModelOptions)]
+)
 def test_every_example_in_a_help_text_works(capsys, text, votes, name):
     examples = re.findall(r"^  prefdyn (.*)$", help_of(capsys, name, "--help"), re.M)
     assert examples

@@ -1,8 +1,12 @@
 """The command that ranks preference pairs: files, resumption, bad input, what it keeps."""
 
+import inspect
 import json
 import os
+import re
+import shlex
 import signal
+import sys
 
 import numpy as np
 import pyarrow
@@ -12,6 +16,8 @@ from pyarrow import parquet
 
 from prefdyn import llm, objectives
 from prefdyn.cli import main
+from prefdyn.cli._predict import Predict
+from prefdyn.displacement.diagnosis import Entanglement
 from prefdyn.llm import _ranking
 from prefdyn.llm._pieces import Pieces
 
@@ -303,3 +309,24 @@ def test_the_answer_for_people(few, command, capsys):
     assert printed.err == ""  # a bar is for terminals
     assert "Worst pairs, in nats per unit of learning rate" in printed.out
     assert "nats in the median" in printed.out
+
+
+def test_every_example_in_the_help_works(few, monkeypatch, capsys):
+    """With the model that ships."""
+    monkeypatch.chdir(few.parent)
+    few.rename("pairs.jsonl")
+    examples = re.findall(r"^  prefdyn (.*)$", inspect.getdoc(Predict) or "", re.M)
+    assert len(examples) == 2
+    for example in examples:
+        assert main(shlex.split(example)) == 0, capsys.readouterr().err
+
+
+def test_every_key_is_documented(few, predict):
+    documented = re.findall(r"``(\w+)", inspect.getdoc(sys.modules["prefdyn.cli"]) or "")
+    found, _ = predict(few, "--rate", "1e-3", "--keep", "0.5", "--greedy", "2")
+    known = {*documented, *llm.PairPrediction.__dataclass_fields__}
+    known |= {*Entanglement.__dataclass_fields__, "cosine", "margin_rate"}
+    nested = [found[name] for name in ("in_batches", "step")]
+    lists = [found[name][0] for name in ("worst", "pushing") if found[name]]
+    assert {key for part in (found, *nested, *lists) for key in part} <= known
+    assert 0 <= found["greedy_rises"] <= 1
