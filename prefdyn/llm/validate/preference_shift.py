@@ -48,12 +48,14 @@ ARMS = {
 }
 PROMPT, TEXT, ENDINGS = 4, 14, 8
 """Tokens of a prompt and of the text the model writes behind it; endings at its most open place."""
-STEP, JUMP, FALLEN = 0.08, 0.4, 0.5
+STEP, JUMP, FALLEN = 0.08, 0.15, 0.5
 """Nats by which the fastest answer moves in the first step, which sets the rate of an objective.
 
 No step may be above `JUMP` from where the chosen answers have fallen by `FALLEN`, either: DPOP
-pushes hardest there.
+pushes hardest there, and large steps would hop to and fro across its kink.
 """
+EDGE = 1e-4
+"""Nats by which the reference lies below the untrained model at every place, alike for all."""
 SMALL, CLEAR = 1e-3, 0.01
 """Size of the single steps of SPO; and how far ``K_wl / K_ww`` has to be from 1 for them.
 
@@ -225,7 +227,8 @@ def _case_responses(case: dict[str, Any]) -> Responses:
 def _measure_run(lm: LanguageModel, case: dict[str, Any], arm: str, steps: int) -> dict[str, Any]:
     responses = _case_responses(case)
     start = token_log_probs(lm.model, responses, batch=len(responses))
-    loss = PairLoss(ARMS[arm], responses, case["pairs"], start)
+    # DPOP starts on its kink, where rounding would decide; a little below, the prediction does.
+    loss = PairLoss(ARMS[arm], responses, case["pairs"], start - EDGE)
     path = train_on(fresh(lm), loss, case["runs"][arm]["rate"], steps, every=EVERY)
     rejected = path.token_log_probs[:, [pair[1] for pair in case["pairs"]]]
     return {
