@@ -46,7 +46,7 @@ RULES: dict[str, Any] = {"ipo": MRSIPO, "dpo": MRSDPO}
 ABOVE, BELOW, ONSET = 1.8, 0.6, 0.95
 """Beta as a multiple of the predicted threshold: of the converging, the orbiting run, and one just
 below."""
-BRACKET, NARROW = (0.5, 2.0), (0.8, 1.25)
+BRACKET, NARROW = (0.5, 2.0), (0.9, 1.12)
 """Where the threshold is searched, as multiples of the predicted one; on several prompts."""
 TRANSITIVE = [[0.5, 0.7, 0.9], [0.3, 0.5, 0.8], [0.1, 0.2, 0.5]]
 COLLAPSING = 0.1
