@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,10 @@ html_theme = "furo"
 html_title = "prefdyn"
 numpydoc_show_class_members = False
 
-MODULES = ("games", "objectives", "policies", "rules", "displacement", "plots", "testing")
+MODULES = ("games", "objectives", "policies", "rules", "displacement", "llm", "plots", "testing")
 GENERATED = Path(__file__).parent / "_generated"
+VALIDATION = Path(__file__).parent / "validation"
+"""Results of ``prefdyn validate``, a folder for each model."""
 
 
 def claims_page() -> str:
@@ -55,6 +58,37 @@ def claims_page() -> str:
             f"*{escaped(claim.origin)}* ({source})",
         ]
     return "\n".join(parts) + "\n"
+
+
+def validation_page() -> str:
+    """What `prefdyn validate` found on each of the models whose results are kept."""
+    parts = ["# What the validation found", ""]
+    for folder in sorted(VALIDATION.iterdir()):
+        model = json.loads((folder / "model.json").read_text("utf-8"))
+        records = json.loads((folder / "validation.json").read_text("utf-8"))
+        versions = ", ".join(f"{name} {number}" for name, number in model["versions"].items())
+        parts += [
+            f"## {escaped(model['model'])}",
+            "",
+            f"{model['parameters']:,} parameters, {model['architecture']}; size {model['size']}, "
+            f"seed {model['seed']}, {model['device']}, {model['dtype']}; {versions}.",
+            "",
+            "| experiment | quantity | predicted | measured | tolerance | verdict |",
+            "|---|---|---|---|---|---|",
+        ]
+        for record in records:
+            numbers = (shown(record["predicted"]), shown(record["measured"]))
+            words = (record["experiment"].replace("_", " "), record["quantity"], *numbers)
+            ends = (record["tolerance"], record["verdict"].replace("_", " "))
+            parts.append("| " + " | ".join(map(escaped, (*words, *ends))) + " |")
+        notes = [r for r in records if r["note"] and r["verdict"] in ("fails", "not_run")]
+        parts += ["", *(f"- {escaped(r['quantity'])}: {escaped(r['note'])}" for r in notes), ""]
+    return "\n".join(parts) + "\n"
+
+
+def shown(value: float | str | None) -> str:
+    """A number with four digits, words as they are."""
+    return "" if value is None else value if isinstance(value, str) else f"{value:.4g}"
 
 
 def escaped(text: str) -> str:
@@ -121,7 +155,7 @@ def first_paragraph(cls: type) -> str:
 
 def write_pages(app) -> None:
     """Write the generated pages, touching only those that changed."""
-    pages = {"claims": claims_page(), "api": reference_page()}
+    pages = {"claims": claims_page(), "api": reference_page(), "validation": validation_page()}
     pages |= {module: module_page(module) for module in MODULES}
     pages |= {"objective-ids": objectives_table(), "rule-ids": rules_table()}
     GENERATED.mkdir(exist_ok=True)
