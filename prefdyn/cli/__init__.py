@@ -51,7 +51,7 @@ Every command makes one object of plain data.  By default it is shown as sentenc
 ``train``
     ``model``, ``data`` (``source``, ``pairs``, ``skipped``: reason to number), ``objective``
     (``id``, ``parameters``), ``steps``, ``resumed_at``, ``loss``, ``first`` and ``last`` (the probe
-    before and after, see `prefdyn.llm.train`), ``warnings``, ``out``.
+    before and after, see `prefdyn.llm.training`), ``warnings``, ``out``.
 
 ``validate``
     ``out``, ``size``, ``seed``, ``verdicts`` (how many of each), ``records`` (list of

@@ -72,8 +72,8 @@ class Predict(ModelOptions):
     def answer(self) -> dict[str, Any]:
         """Predict, rank, and write the files."""
         from prefdyn.cli._objective import objective
-        from prefdyn.llm._ranking import rank_file
         from prefdyn.llm.models import load
+        from prefdyn.llm.ranking._data_set import rank_file
 
         chosen = objective(self.objective, self.beta, self.set)
         settings = self.model_settings()

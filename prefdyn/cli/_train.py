@@ -79,7 +79,7 @@ class Train(ModelOptions):
         """Read, train, save."""
         from prefdyn.cli._objective import objective
         from prefdyn.llm.models import load
-        from prefdyn.llm.train import Plan, read_data, train
+        from prefdyn.llm.training import Plan, read_data, train
 
         chosen = objective(self.objective, self.beta, self.set)
         names = ("rate", "steps", "epochs", "batch", "accumulate", "optimiser", "weight_decay")

@@ -133,7 +133,7 @@ def load_helpsteer(path: str = "nvidia/HelpSteer", split: str = "train") -> NDAr
         If the library is not installed, or the data cannot be loaded or are not as expected.
     """
     try:
-        from datasets import load_dataset  # pyright: ignore[reportMissingImports]
+        from datasets import load_dataset
     except ImportError:
         raise InputError(
             "HelpSteer needs the datasets library; install prefdyn[data], "
@@ -147,7 +147,7 @@ def load_helpsteer(path: str = "nvidia/HelpSteer", split: str = "train") -> NDAr
             f"{path!r} could not be loaded ({reason}); give the path of a local copy, "
             "or use synthetic_scores(n, rng) as a stand-in."
         ) from error
-    return scores_by_prompt(rows)
+    return scores_by_prompt(rows)  # pyright: ignore[reportArgumentType] -- dicts, of one split
 
 
 def scores_by_prompt(rows: Iterable[Mapping[str, Any]], K: int = 4) -> NDArray[np.int64]:

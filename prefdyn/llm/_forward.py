@@ -10,9 +10,9 @@ from torch import Tensor
 from prefdyn._errors import InputError
 from prefdyn._inputs import count
 from prefdyn.llm._encoding import Responses
-from prefdyn.llm._head import Head, body, unwrapped
 from prefdyn.llm._memory import enough_memory
-from prefdyn.llm.logprobs import token_logprobs
+from prefdyn.llm.head._head import Head, body, unwrapped
+from prefdyn.llm.head.logprobs import token_logprobs
 
 
 @dataclass(frozen=True, eq=False)

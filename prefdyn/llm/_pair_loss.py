@@ -12,8 +12,8 @@ from prefdyn import objectives
 from prefdyn._errors import InputError
 from prefdyn.llm._encoding import Responses
 from prefdyn.llm._forward import completion_states
-from prefdyn.llm._head import Head
-from prefdyn.llm.logprobs import token_logprobs
+from prefdyn.llm.head._head import Head
+from prefdyn.llm.head.logprobs import token_logprobs
 from prefdyn.objectives import Objective, Pair
 
 Stats = dict[str, Any]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import nearest
-from prefdyn.llm._head import unwrapped
+from prefdyn.llm.head._head import unwrapped
 
 Selection = str | Sequence[str]
 

@@ -9,9 +9,9 @@ import torch
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice
-from prefdyn.llm._head import check_head
 from prefdyn.llm._hub import first_line, from_hub, is_path, quiet
 from prefdyn.llm._memory import enough_memory
+from prefdyn.llm.head._head import check_head
 
 _DTYPES = ("float32", "float64", "bfloat16", "float16", "auto")
 

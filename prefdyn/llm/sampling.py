@@ -11,7 +11,7 @@ from prefdyn._errors import InputError
 from prefdyn._inputs import count, positive
 from prefdyn.llm._encoding import Responses, Tokens, prompt_ids
 from prefdyn.llm._forward import check_fits, device_of
-from prefdyn.llm._head import Head, body, unwrapped
+from prefdyn.llm.head._head import Head, body, unwrapped
 
 _ROWS = 64  # continuations drawn in one batch, at most
 _TRIES = 100  # draws per continuation asked for, before a model counts as too sure of itself

@@ -10,8 +10,8 @@ from prefdyn._errors import InputError
 from prefdyn._inputs import count
 from prefdyn.llm._encoding import Responses
 from prefdyn.llm._forward import States, check_fits, device_of
-from prefdyn.llm._head import body, unwrapped
 from prefdyn.llm._memory import enough_memory
+from prefdyn.llm.head._head import body, unwrapped
 
 KNOWN = (
     "cohere",

@@ -8,8 +8,8 @@ import transformers as hf
 
 from prefdyn import InputError, llm
 from prefdyn.llm._encoding import Responses
-from prefdyn.llm._head import check_head
 from prefdyn.llm._memory import enough_memory
+from prefdyn.llm.head._head import check_head
 
 COMMON = {
     "vocab_size": 34,

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from transformers.utils import logging as hf_logging
 
 from prefdyn import InputError, llm
-from prefdyn.llm._head import check_head
 from prefdyn.llm._hub import quiet
+from prefdyn.llm.head._head import check_head
 
 LORA = {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "init_lora_weights": False}
 HEAD = ["lm_head"]

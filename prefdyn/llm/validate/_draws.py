@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 from prefdyn._errors import InputError
 from prefdyn.llm._encoding import Responses, Tokens
 from prefdyn.llm._forward import completion_states
-from prefdyn.llm._head import Head
+from prefdyn.llm.head._head import Head
 from prefdyn.llm.models import LanguageModel
-from prefdyn.llm.predict import predict_training
+from prefdyn.llm.prediction._predict import predict_training
 from prefdyn.llm.sampling import continuations
 
 _TINY = 1e-9

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from prefdyn.llm._tilted import held_at_one
+from prefdyn.llm.prediction._tilted import held_at_one
 from prefdyn.llm.validate._record import Record, bounded, close, not_run, told
 from prefdyn.plots.house import BLACK, BLUE, GREY, SIMULATED, VERMILION, figure, panel
 

@@ -10,11 +10,11 @@ from scipy.special import expit
 from prefdyn.llm._encoding import Responses, Tokens
 from prefdyn.llm._forward import token_log_probs
 from prefdyn.llm._pair_loss import PairLoss
-from prefdyn.llm.fit import train_on
-from prefdyn.llm.geometry import Geometry, response_geometry
+from prefdyn.llm.geometry._geometry import Geometry, response_geometry
 from prefdyn.llm.models import LanguageModel
-from prefdyn.llm.predict import predict_training
+from prefdyn.llm.prediction._predict import predict_training
 from prefdyn.llm.sampling import greedy
+from prefdyn.llm.training._fit import train_on
 from prefdyn.llm.validate._draws import fresh, next_log_probs, own_prompts
 from prefdyn.llm.validate._shift_view import draw, records
 from prefdyn.objectives import DPO, DPOP, SLIME, SPO, SimPO

@@ -7,11 +7,11 @@ import numpy as np
 from prefdyn import DPO
 from prefdyn.llm._encoding import Responses, Tokens
 from prefdyn.llm._pair_loss import PairLoss
-from prefdyn.llm.fit import train_on
-from prefdyn.llm.geometry import Geometry, response_geometry
+from prefdyn.llm.geometry._geometry import Geometry, response_geometry
 from prefdyn.llm.models import LanguageModel
-from prefdyn.llm.predict import predict_training
+from prefdyn.llm.prediction._predict import predict_training
 from prefdyn.llm.sampling import continuations
+from prefdyn.llm.training._fit import train_on
 from prefdyn.llm.validate._draws import fresh, own_prompts, rate_for
 from prefdyn.llm.validate._rankings_view import draw, records
 

@@ -8,14 +8,14 @@ import numpy as np
 import prefdyn
 from prefdyn import games
 from prefdyn._errors import InsufficientData
-from prefdyn.llm._candidates import gather
 from prefdyn.llm._encoding import Tokens
 from prefdyn.llm._forward import log_probs
-from prefdyn.llm._inner import Inner, fit, measured
 from prefdyn.llm._parameters import at_rest, select_parameters
-from prefdyn.llm._population import Newton
-from prefdyn.llm.iterate import LanguageModelOrbit, mrs_rounds
 from prefdyn.llm.models import LanguageModel
+from prefdyn.llm.rounds._candidates import gather
+from prefdyn.llm.rounds._inner import Inner, fit, measured
+from prefdyn.llm.rounds._iterate import LanguageModelOrbit, mrs_rounds
+from prefdyn.llm.rounds._population import Newton
 from prefdyn.llm.sampling import continuations
 from prefdyn.llm.validate._draws import fresh, own_prompts
 from prefdyn.llm.validate._rounds_view import draw, records

@@ -8,13 +8,13 @@ from torch import nn
 
 from prefdyn import objectives
 from prefdyn.llm._encoding import Responses, Tokens, prompt_ids
-from prefdyn.llm._head import Head
 from prefdyn.llm._pair_loss import PairLoss
-from prefdyn.llm.fit import train_on
-from prefdyn.llm.geometry import Geometry, response_geometry
+from prefdyn.llm.geometry._geometry import Geometry, response_geometry
+from prefdyn.llm.head._head import Head
 from prefdyn.llm.little import grammar
 from prefdyn.llm.models import LanguageModel
-from prefdyn.llm.predict import predict_training
+from prefdyn.llm.prediction._predict import predict_training
+from prefdyn.llm.training._fit import train_on
 from prefdyn.llm.validate._draws import fresh, next_log_probs, open_prompts, rate_for
 from prefdyn.llm.validate._single_token_view import draw, records
 

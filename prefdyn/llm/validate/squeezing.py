@@ -8,11 +8,11 @@ import torch
 from prefdyn.llm._encoding import Responses, Tokens
 from prefdyn.llm._forward import log_probs, token_log_probs
 from prefdyn.llm._pair_loss import PairLoss
-from prefdyn.llm.fit import train_on
-from prefdyn.llm.geometry import Geometry, response_geometry
+from prefdyn.llm.geometry._geometry import Geometry, response_geometry
 from prefdyn.llm.models import LanguageModel
-from prefdyn.llm.predict import predict_training
+from prefdyn.llm.prediction._predict import predict_training
 from prefdyn.llm.sampling import continuations, greedy
+from prefdyn.llm.training._fit import train_on
 from prefdyn.llm.validate._draws import fresh, next_log_probs, open_prompts, rate_for
 from prefdyn.llm.validate._squeezing_view import ROLES, draw, records
 

@@ -1,0 +1,1 @@
+"""What a model says of some responses, and how they hang together: gradients and their Gram."""

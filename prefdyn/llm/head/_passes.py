@@ -1,0 +1,77 @@
+"""The two ways through the head: logits into a buffer, gradients out of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from prefdyn.llm import kernels
+from prefdyn.llm.head._head import Head
+
+LOGITS = 2**24
+"""Logits that are held at a time unless told otherwise: 64 MB in single precision."""
+
+
+def exact_dtype(hidden: Tensor, head: Head) -> torch.dtype:
+    """Precision of logits and sums: the operands', but single at least."""
+    both = torch.promote_types(hidden.dtype, head.weight.dtype)
+    return torch.promote_types(both, torch.float32)
+
+
+def logits_buffer(hidden: Tensor, head: Head, rows: int) -> Tensor:
+    """Room for the logits (rows, V)."""
+    size = (rows, head.weight.shape[0])
+    return torch.empty(size, dtype=exact_dtype(hidden, head), device=hidden.device)
+
+
+def write_logits(out: Tensor, hidden: Tensor, head: Head) -> Tensor:
+    """Logits (N, V) of hidden states, written into `out` and in its precision."""
+    kernels.add_product(out, hidden, head.weight.T, fresh=True)
+    if head.bias is not None:
+        out += head.bias
+    if head.scale != 1.0:
+        out *= head.scale
+    return out if head.cap is None else out.div_(head.cap).tanh_().mul_(head.cap)
+
+
+class HeadGradients:
+    """Gradients by hidden states, weight and bias, summed over chunks of rows.
+
+    Parameters
+    ----------
+    hidden
+        (N, d).
+    head
+        The head.
+    wanted
+        Which of hidden states, weight and bias.
+    """
+
+    def __init__(self, hidden: Tensor, head: Head, wanted: Sequence[bool]):
+        self._operands = hidden, head.weight, head.bias
+        exact = exact_dtype(hidden, head)
+        self._sums: list[Any] = [
+            torch.zeros_like(part, dtype=exact) if want and part is not None else None
+            for part, want in zip(self._operands, wanted, strict=True)
+        ]
+
+    def add(self, dz: Tensor, rows: Tensor | slice) -> None:
+        """Add what the gradients dz (n, V) by the logits of these rows give."""
+        hidden, weight, _ = self._operands
+        by_hidden, by_weight, by_bias = self._sums
+        if by_hidden is not None:
+            moved = dz.new_empty(len(dz), hidden.shape[1])
+            kernels.add_product(moved, dz, weight, fresh=True)
+            by_hidden[rows] += moved
+        if by_weight is not None:
+            kernels.add_product(by_weight, dz.T, hidden[rows])
+        if by_bias is not None:
+            by_bias += dz.sum(0)
+
+    def results(self) -> tuple[Tensor | None, ...]:
+        """The three gradients, each in its operand's precision; None where not wanted."""
+        return tuple(
+            None if total is None or part is None else total.to(part.dtype)
+            for total, part in zip(self._sums, self._operands, strict=True)
+        )

@@ -1,0 +1,1 @@
+"""Training runs foretold from one measurement of a model."""

@@ -1,0 +1,1 @@
+"""Which preference pairs will hurt, before any training."""

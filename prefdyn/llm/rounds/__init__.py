@@ -1,0 +1,1 @@
+"""Rounds of preference optimisation on a language model."""
