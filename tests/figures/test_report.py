@@ -125,6 +125,7 @@ def test_what_was_measured_on_a_language_model_is_shown(tmp_path, monkeypatch):
     (tmp_path / "rounds.svg").write_text("<svg/>")
     records = [
         record("rounds", "critical beta", "holds"),
+        record("rounds", "mass left", "reported"),
         record("squeezing", "the run itself", "fails", "no <memory>"),
     ]
     model = {"model": "shipped", "parameters": 262144, "size": "quick"}
@@ -142,6 +143,7 @@ def test_what_was_measured_on_a_language_model_is_shown(tmp_path, monkeypatch):
     assert "both fall" in text
     assert "no &lt;memory&gt;" in text
     assert "✗ 1 fails" in text
+    assert "<summary>1 observations about which nothing is asserted</summary>" in text
     assert text.count("data:image/svg+xml") == 1
 
 
