@@ -88,6 +88,10 @@ def records(predicted: dict[str, Any], measured: dict[str, Any]) -> list[Record]
             told(NAME, f"{words}: share of pairs whose chosen response moves as predicted",
                  float(np.mean(right))),
         ]  # fmt: skip
+    closed = predicted["closed"]
+    if closed:
+        quantity = "prompts left out: too few different responses are written to them"
+        found.append(told(NAME, quantity, len(closed), note="; ".join(map(repr, closed))))
     return found
 
 

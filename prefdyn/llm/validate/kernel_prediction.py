@@ -15,7 +15,7 @@ from prefdyn.llm.prediction._predict import predict_training
 from prefdyn.llm.sampling import continuations
 from prefdyn.llm.training._fit import train_on
 from prefdyn.llm.validate._draws import fresh, own_prompts, rate_for
-from prefdyn.llm.validate._kernel_view import draw, records
+from prefdyn.llm.validate._kernel_view import draw, r_squared, records
 
 __all__ = ["CAPTION", "CLAIMS", "TITLE", "draw", "measure", "predict", "records"]
 
@@ -110,27 +110,49 @@ def _foretold(
 
 
 def measure(lm: LanguageModel, predicted: dict[str, Any], size: str, seed: int) -> dict[str, Any]:
-    """Train a copy of the model for every run; renew the geometry on the way of the large ones."""
-    cases = []
+    """Train a copy of the model for every run; renew the geometry on the way of the large ones.
+
+    And at every step of the small run that was foretold worst: what is left then is not curvature.
+    """
+    cases, near = [], {}
     for case in predicted["cases"]:
         tokens = tuple(tuple(one) for one in case["tokens"])
         responses = Responses((tuple(case["prompt_tokens"]),) * len(tokens), tokens)
         start = response_geometry(lm.model, None, None, responses)
         cases.append([_trained(lm, start, run) for run in case["runs"]])
-    return {"cases": cases}
+        for run, seen in zip(case["runs"], cases[-1], strict=True):
+            if run["regime"] == "near":
+                r2 = r_squared(np.array(run["change"][-1]), np.array(seen["change"][-1]))
+                known = near.get(run["optimiser"])
+                if known is None or r2 < known[0]:
+                    near[run["optimiser"]] = r2, start, run
+    followed = {
+        optimiser: {"frozen_r2": r2, "pair": run["pair"], **_followed(lm, start, run, 1)}
+        for optimiser, (r2, start, run) in near.items()
+    }
+    return {"cases": cases, "followed": followed}
 
 
 def _trained(lm: LanguageModel, start: Geometry, run: dict[str, Any]) -> dict[str, Any]:
     """The measured run, and the prediction that is renewed on its way where it goes far."""
+    if run["regime"] == "far":
+        return _followed(lm, start, run, EVERY)
+    loss = PairLoss(OBJECTIVE, start.responses, [run["pair"]], start.token_log_probs)
+    settings: dict[str, Any] = {"rate": run["rate"], "optimiser": run["optimiser"]}
+    path = train_on(fresh(lm), loss, steps=STEPS, every=STEPS, **settings)
+    return {"steps": [0, STEPS], "change": path.change.tolist(), "renewed": None}
+
+
+def _followed(
+    lm: LanguageModel, start: Geometry, run: dict[str, Any], every: int
+) -> dict[str, Any]:
+    """The measured run beside the prediction whose geometry is measured anew every few steps."""
     model, responses = fresh(lm), start.responses
     loss = PairLoss(OBJECTIVE, responses, [run["pair"]], start.token_log_probs)
     settings: dict[str, Any] = {"rate": run["rate"], "optimiser": run["optimiser"]}
-    if run["regime"] != "far":
-        path = train_on(model, loss, steps=STEPS, every=STEPS, **settings)
-        return {"steps": [0, STEPS], "change": path.change.tolist(), "renewed": None}
     geometry, memory, path = start, Memory(), None
     predicted, seen = [np.zeros(len(responses))], [start.log_probs]
-    for _ in range(STEPS // EVERY):
+    for _ in range(STEPS // every):
         if path is not None:
             geometry = response_geometry(model, None, None, responses)
             memory = Memory.of(path.optimiser, model, geometry, path.stats)
@@ -138,13 +160,13 @@ def _trained(lm: LanguageModel, start: Geometry, run: dict[str, Any]) -> dict[st
             geometry,
             OBJECTIVE,
             [run["pair"]],
-            steps=EVERY,
+            steps=every,
             reference=start.log_probs,
             memory=memory,
             **settings,
         )
         predicted += list(predicted[-1] + ahead.change[1:])
-        path = train_on(model, loss, steps=EVERY, start=path, **settings)
+        path = train_on(model, loss, steps=every, start=path, **settings)
         seen += list(path.log_probs[1:])
     return {
         "steps": list(range(STEPS + 1)),

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from prefdyn import DPO
+from prefdyn import DPO, InputError
 from prefdyn.llm._encoding import Responses, Tokens
 from prefdyn.llm._pair_loss import PairLoss
 from prefdyn.llm.geometry._geometry import Geometry, response_geometry
@@ -38,6 +38,8 @@ SHARED = 1 / 3
 """Share of the pairs whose rejected response begins as the chosen one does."""
 TARGET = 2.0
 """Nats that some response of the median pair moves by, to first order; it sets the rate."""
+WRITTEN = 20
+"""Different responses to each prompt, of which pairs take beginnings."""
 SIZES = {"quick": (4, 10), "default": (10, 25)}
 """Prompts, and pairs of each in either arm."""
 
@@ -46,13 +48,7 @@ def predict(lm: LanguageModel, size: str, seed: int) -> dict[str, Any]:
     """Draw pairs, score them, and predict what training on each of them does."""
     number, each = SIZES[size]
     rng = np.random.default_rng(seed)
-    prompts = own_prompts(lm, number, PROMPT, seed)
-    written = [
-        continuations(
-            lm.model, lm.tokenizer, prompt, 2 * each, length=LONGEST, seed=seed, greedy_first=False
-        ).tokens
-        for prompt in prompts
-    ]
+    prompts, written, closed = _written(lm, number, seed)
     drawn = [
         [_pair(rng, written, number, arm) for arm in ARMS for _ in range(each)]
         for number in range(len(prompts))
@@ -77,7 +73,31 @@ def predict(lm: LanguageModel, size: str, seed: int) -> dict[str, Any]:
         for prompt, geometry, many in zip(prompts, geometries, drawn, strict=True)
         for k, pair in enumerate(many)
     ]
-    return {"steps": STEPS, "rate": rate, "pairs": pairs}
+    return {"steps": STEPS, "rate": rate, "closed": closed, "pairs": pairs}
+
+
+def _written(
+    lm: LanguageModel, number: int, seed: int
+) -> tuple[list[Tokens], list[tuple[Tokens, ...]], list[str]]:
+    """Prompts, the responses written to each, and the prompts to which too few were."""
+    found: dict[Tokens, tuple[Tokens, ...]] = {}
+    closed = []
+    for prompt in own_prompts(lm, 2 * number, PROMPT, seed):
+        if len(found) == number:
+            break
+        settings = {"length": LONGEST, "seed": seed, "greedy_first": False}
+        try:
+            found[prompt] = continuations(
+                lm.model, lm.tokenizer, prompt, WRITTEN, **settings
+            ).tokens
+        except InputError:
+            closed.append(lm.tokenizer.decode(prompt))
+    if len(found) < 2:
+        raise InputError(
+            f"The model writes {WRITTEN} different responses to {len(found)} of its own prompts "
+            "only, and pairs need two: it is too sure of itself for this experiment."
+        )
+    return list(found), list(found.values()), closed
 
 
 def _pair(

@@ -42,10 +42,17 @@ def test_small_runs_agree_and_renewed_ones_better_than_frozen(data):
 def test_every_quantity_has_a_record(data):
     found = view.records(*data)
     words = [record.quantity for record in found]
-    assert len(set(words)) == len(words) == 2 * (3 + 3 + 2 + 1 + 3 + 3 + 2) + 1 + 2
+    assert len(set(words)) == len(words) == 2 * (3 + 1 + 3 + 2 + 1 + 3 + 3 + 2) + 1 + 2
     asserted = [record for record in found if record.verdict in ("holds", "fails")]
     assert len(asserted) >= 9
     assert found[-1].verdict == "reported"
+
+
+def test_a_geometry_renewed_at_every_step_explains_the_worst_run(data):
+    followed = [r for r in view.records(*data) if "every step" in r.quantity]
+    assert [record.verdict for record in followed] == ["holds", "holds"]
+    for run in data[1]["followed"].values():
+        assert view.r_squared(np.array(run["renewed"][-1]), np.array(run["change"][-1])) > 0.999
 
 
 def fake(measured, frozen, renewed=None, regime="near", optimiser="sgd"):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from prefdyn import InputError
 from prefdyn.llm import LanguageModel
 from prefdyn.llm.validate import _rankings_view as view
 from prefdyn.llm.validate import rankings
@@ -54,7 +55,7 @@ def made(fall, kernel, rival):
         for k, r in zip(kernel, rival, strict=True)
     ]
     changes = [[-f, 0.0] for _ in view.ARMS for f in fall]
-    return {"pairs": pairs}, {"changes": changes}
+    return {"pairs": pairs, "closed": []}, {"changes": changes}
 
 
 def test_the_better_ranker_wins_and_a_tie_does_not(monkeypatch):
@@ -70,6 +71,34 @@ def test_the_better_ranker_wins_and_a_tie_does_not(monkeypatch):
     assert verdicts(good, bad) == {"holds"}
     assert verdicts(bad, good) == {"fails"}
     assert verdicts(bad, fall + 2 * rng.normal(size=60)) == {"fails"}
+
+
+def test_prompts_that_leave_nothing_open_are_left_out_and_named(llama, tokenizer, monkeypatch):
+    written = rankings.continuations
+    refused = []
+
+    def sure_of_the_first(model, tokenizer, prompt, number, **settings):
+        if not refused:
+            refused.append(prompt)
+        if prompt == refused[0]:
+            raise InputError("The model wrote only 3 different responses.")
+        return written(model, tokenizer, prompt, number, **settings)
+
+    monkeypatch.setattr(rankings, "continuations", sure_of_the_first)
+    prompts, responses, closed = rankings._written(LanguageModel(llama, tokenizer), 2, 0)
+    assert closed == [tokenizer.decode(refused[0])]
+    assert refused[0] not in prompts
+    assert [len(set(some)) for some in responses] == [rankings.WRITTEN] * 2
+    data = made(np.arange(3.0), np.arange(3.0), np.arange(3.0)[::-1])
+    last = view.records(data[0] | {"closed": closed}, data[1])[-1]
+    assert (last.measured, last.verdict) == (1, "reported")
+
+    def sure_of_all(*arguments, **settings):
+        raise InputError("The model wrote only 3 different responses.")
+
+    monkeypatch.setattr(rankings, "continuations", sure_of_all)
+    with pytest.raises(InputError, match="too sure of itself"):
+        rankings._written(LanguageModel(llama, tokenizer), 2, 0)
 
 
 def test_rank_correlations_are_those_of_scipy():
