@@ -1,6 +1,7 @@
 from . import claims as claims
 from . import displacement as displacement
 from . import games as games
+from . import llm as llm
 from . import objectives as objectives
 from . import plots as plots
 from . import policies as policies

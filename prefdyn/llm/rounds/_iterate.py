@@ -141,8 +141,9 @@ def sampled_rounds(
 
     Parameters
     ----------
-    model, tokenizer, prompt, beta, alpha, lam, rounds, objective, reference, offline, inner, \
-    parameters, seed, checkpoint, progress
+    model, tokenizer, prompt, beta, alpha, lam, rounds, objective, reference, offline
+        As of `mrs_rounds`.
+    inner, parameters, seed, checkpoint, progress
         As of `mrs_rounds`.
     judge
         ``judge(prompt, one, other)``, texts: whether one is preferred to other, or with which
