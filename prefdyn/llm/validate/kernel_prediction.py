@@ -15,7 +15,7 @@ from prefdyn.llm.prediction._predict import predict_training
 from prefdyn.llm.sampling import continuations
 from prefdyn.llm.training._fit import train_on
 from prefdyn.llm.validate._draws import fresh, own_prompts, rate_for
-from prefdyn.llm.validate._kernel_view import draw, r_squared, records
+from prefdyn.llm.validate._kernel_view import draw, in_words, r_squared, records
 
 __all__ = ["CAPTION", "CLAIMS", "TITLE", "draw", "measure", "predict", "records"]
 
@@ -23,16 +23,17 @@ TITLE = "Training foretold: predicted and measured changes of log-probabilities"
 CAPTION = """
 DPO, beta = 0.1 (the pull to the reference), 20 full-batch steps on one pair of ten candidates that
 the model wrote itself; every pair is a training run of its own. Predicted change of each
-candidate's log-probability (horizontal) against the measured one (dots); on the line they agree.
-a to d: gradient descent, e to h: AdamW, whose moments are run in function space. a, b, c and e, f,
-g: predicted before training from log-probabilities and gradients of the untrained model, at rates
-that the program chose for small, middle and large changes; d, h: the large ones again, the geometry
+candidate's log-probability (horizontal) against the measured one (dots); on the line they agree. a
+to d: gradient descent, e to h: AdamW, whose moments are run in function space. a, b, c and e, f, g:
+predicted before training from log-probabilities and gradients of the untrained model, at rates that
+the program chose for small, middle and large changes; d, h: the large ones again, the geometry
 measured anew every 5 steps. i: R^2 of the frozen prediction against the size of the change while
-the large runs go on, one line each; on the dotted line it is 0.9. j: where the frozen prediction
-fails: the likeliest candidate rejected and pushed far, by gradient descent. k: the same runs, with
-the sum of all probabilities held at 1 and what the model might write besides the candidates as one
-more response. R^2 is that of the prediction itself, without a fit; median and, in brackets, worst
-of the runs.
+the large runs go on, one line each as far as it is above 0; on the dotted line it is 0.9. j: where
+the frozen prediction fails: the likeliest candidate rejected and pushed far, by gradient descent.
+k: the same runs, with the sum of all probabilities held at 1 and what the model might write besides
+the candidates as one more response. Every panel shows the ends of its runs. R^2 is that of the
+prediction itself, without a fit; median and, in brackets, worst of the runs, among them those that
+went further than the 0.5 and 8 nats up to which something is asserted.
 """
 CLAIMS = ("KER-5", "KER-6", "KER-7")
 
@@ -125,10 +126,10 @@ def measure(lm: LanguageModel, predicted: dict[str, Any], size: str, seed: int) 
                 r2 = r_squared(np.array(run["change"][-1]), np.array(seen["change"][-1]))
                 known = near.get(run["optimiser"])
                 if known is None or r2 < known[0]:
-                    near[run["optimiser"]] = r2, start, run
+                    near[run["optimiser"]] = r2, start, run, in_words(case, run["pair"])
     followed = {
-        optimiser: {"frozen_r2": r2, "pair": run["pair"], **_followed(lm, start, run, 1)}
-        for optimiser, (r2, start, run) in near.items()
+        optimiser: {"frozen_r2": r2, "words": words, **_followed(lm, start, run, 1)}
+        for optimiser, (r2, start, run, words) in near.items()
     }
     return {"cases": cases, "followed": followed}
 
@@ -139,8 +140,10 @@ def _trained(lm: LanguageModel, start: Geometry, run: dict[str, Any]) -> dict[st
         return _followed(lm, start, run, EVERY)
     loss = PairLoss(OBJECTIVE, start.responses, [run["pair"]], start.token_log_probs)
     settings: dict[str, Any] = {"rate": run["rate"], "optimiser": run["optimiser"]}
-    path = train_on(fresh(lm), loss, steps=STEPS, every=STEPS, **settings)
-    return {"steps": [0, STEPS], "change": path.change.tolist(), "renewed": None}
+    # Small runs are judged at the last step within a size, so every step of them is needed.
+    every = 1 if run["regime"] == "near" else STEPS
+    path = train_on(fresh(lm), loss, steps=STEPS, every=every, **settings)
+    return {"steps": path.steps.tolist(), "change": path.change.tolist(), "renewed": None}
 
 
 def _followed(

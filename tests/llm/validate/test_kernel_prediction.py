@@ -31,6 +31,7 @@ def test_small_runs_agree_and_renewed_ones_better_than_frozen(data):
         (near,), (far,) = (view.chosen_from(runs, optimiser, r) for r in ("near", "far"))
         assert near.sizes[-1] == pytest.approx(0.4, rel=0.3)
         assert near.r2() > 0.9
+        assert len(near.sizes) == len(far.sizes)  # every step, so that none drops out for its size
         assert near.slope() == pytest.approx(1, abs=0.2)
         assert far.sizes[-1] > 3 * near.sizes[-1]
         assert far.r2(by="renewed") > far.r2()
@@ -42,7 +43,7 @@ def test_small_runs_agree_and_renewed_ones_better_than_frozen(data):
 def test_every_quantity_has_a_record(data):
     found = view.records(*data)
     words = [record.quantity for record in found]
-    assert len(set(words)) == len(words) == 2 * (3 + 1 + 3 + 2 + 1 + 3 + 3 + 2) + 1 + 2
+    assert len(set(words)) == len(words) == 2 * (3 + 1 + 3 + 2 + 1 + 2 + 2 + 2) + 2 + 2
     asserted = [record for record in found if record.verdict in ("holds", "fails")]
     assert len(asserted) >= 9
     assert found[-1].verdict == "reported"
@@ -56,7 +57,7 @@ def test_a_geometry_renewed_at_every_step_explains_the_worst_run(data):
 
 
 def fake(measured, frozen, renewed=None, regime="near", optimiser="sgd"):
-    about = {"regime": regime, "optimiser": optimiser, "pair": [0, 1], "rate": 1.0}
+    about = {"regime": regime, "optimiser": optimiser, "pair": [0, 1], "words": "0 over 1"}
     return view.Run(about, np.full(3, -3.0), np.array(frozen), np.array(measured), renewed)
 
 
@@ -70,6 +71,8 @@ def test_judged_at_the_last_step_within_the_size():
     assert run.range == pytest.approx(0.6)
     median, worst, slope = view._asserted("x", [run], 0.5, (0.99, 0.95), "frozen")
     assert {median.verdict, worst.verdict, slope.verdict} == {"holds"}
+    assert "1 of 1 runs, 1 of them up to the last step" in median.note
+    assert "0 over 1" in worst.note
     off = fake(measured, 1.3 * np.array(measured))
     median, worst, slope = view._asserted("x", [off], 1.0, (0.99, 0.95), "frozen")
     assert {median.verdict, worst.verdict, slope.verdict} == {"fails"}
@@ -82,9 +85,12 @@ def test_signs_count_where_something_moved():
     right = fake([[0, 0, 0], [0.3, 0, 0]], [[0, 0, 0], [0.1, 0, 0]])
     wrong = fake([[0, 0, 0], [0.3, 0, 0]], [[0, 0, 0], [-0.1, 0, 0]])
     still = fake([[0, 0, 0], [0.01, 0, 0]], [[0, 0, 0], [-0.1, 0, 0]])
-    assert view._signs([right, still]).measured == 1
-    assert view._signs([right, wrong]).verdict == "fails"
-    assert view._signs([still]).verdict == "not_run"
+    both, frozen = view._signs([right, still])
+    assert both.measured == frozen.measured == 1
+    assert "1 of 1 runs" in both.note
+    assert "out of 2" in both.note
+    assert view._signs([right, wrong])[0].verdict == "fails"
+    assert [record.verdict for record in view._signs([still])] == ["not_run"]
 
 
 def test_the_figure_has_all_runs(data):
