@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 
 from prefdyn.llm.validate._record import Record, bounded, not_run, told
 from prefdyn.plots.house import BLACK, GREY, PALETTE, PREDICTED, SIMULATED, figure, panel
@@ -88,10 +89,15 @@ def _near_signs(arms: dict[str, list]) -> Record:
                     total += 1
                     if before * after < 0:
                         wrong.append(f"{arm}, {run['prompt']!r}: {before:+.2f}, seen {after:+.2f}")
-    quantity = f"share of chosen answers whose movement at {NEAR} nat has the predicted sign"
+    quantity = (
+        f"share of chosen answers whose movement at {NEAR} nat has the predicted sign "
+        f"(above {SEEN} nat)"
+    )
     if not total:
         return not_run(NAME, quantity, f"No chosen answer moved by {SEEN} nat.")
-    note = f"{total - len(wrong)} of {total} right" + ("; wrong: " + "; ".join(wrong)) * bool(wrong)
+    answers = 2 * sum(map(len, arms.values()))
+    note = f"{total - len(wrong)} of {total} right, of {answers} in all"
+    note += ("; wrong: " + "; ".join(wrong)) * bool(wrong)
     return bounded(
         NAME, quantity, 1 - len(wrong) / total, least=0.97, predicted=1.0, note=f"{note}."
     )
@@ -118,21 +124,24 @@ def _crossings(predicted: dict[str, Any], measured: dict[str, Any]) -> Record:
         float(right.mean()),
         least=1.0,
         predicted=1.0,
-        note=f"{right.sum()} of {len(right)}; {falling} of {len(steps)} pairs need nu > 0.",
+        note=f"{right.sum()} of {len(right)} steps right; {falling} of {len(steps)} pairs need nu "
+        f"> 0. Left out: {2 * predicted['searched'] - len(steps)} pairs with K_wl/K_ww within 0.01 "
+        "of 1, and weights nearer to the critical one than 0.8 and 1.25 times it.",
     )
 
 
 def _safe(arm: str, nu: float, arms: dict[str, list]) -> Record:
     bound = math.log(2) / nu
-    gaps = {name: max(_gap(run).max() for run in arms[name]) for name in ("DPO", arm)}
+    # The start counts, so that 0 says that it never rose; added to, 0 loses its sign.
+    gaps = {name: max(_gap(run).max() for run in arms[name]) + 0.0 for name in ("DPO", arm)}
     return bounded(
         NAME,
         f"{arm}: largest rise of the SFT loss over its start (nat)",
         gaps[arm],
         most=round(bound, 6),
         predicted=bound,
-        note=f"The bound is log 2/nu, for whatever model (SPO-8); DPO alone rose by "
-        f"{gaps['DPO']:.3f}.",
+        note=f"Of any prompt, at any time. The bound is log 2/nu, for whatever model and as long "
+        f"as the loss does not rise (SPO-8); under DPO alone it rose by {gaps['DPO']:.3f}.",
     )
 
 
@@ -157,6 +166,7 @@ def _floor(arms: dict[str, list], floor: float) -> list[Record]:
     if not lines[FLOORED]:
         return [not_run(NAME, quantity, f"No rejected token starts above {floor:.2f} nat.")]
     low = {arm: float(min(line.min() for line in some)) for arm, some in lines.items()}
+    below = {arm: sum(line.min() < floor for line in some) for arm, some in lines.items()}
     return [
         bounded(
             NAME,
@@ -164,7 +174,9 @@ def _floor(arms: dict[str, list], floor: float) -> list[Record]:
             low[FLOORED],
             least=round(floor, 6),
             predicted=floor,
-            note=f"Tokens: {len(lines[FLOORED])}. Without the floor they sink to {low[FREE]:.2f}.",
+            note=f"{below[FLOORED]} of {len(lines[FLOORED])} tokens sink below it; without the "
+            f"floor {below[FREE]}, down to {low[FREE]:.2f}. The derivation moves tokens one by "
+            "one; here they share parameters.",
         )
     ]
 
@@ -178,7 +190,9 @@ def _outcomes(arm: str, runs: list) -> list[Record]:
             f"{arm}: mean change of log p, {name} (nat)",
             float(after[:, part].mean()),
             float(before[:, part].mean()),
-            f"{int((after[:, part] < 0).sum())} of {after[:, part].size} fall.",
+            f"{int((after[:, part] < 0).sum())} of {after[:, part].size} fall, predicted "
+            f"{int((before[:, part] < 0).sum())}; from {after[:, part].min():.2f} to "
+            f"{after[:, part].max():.2f}.",
         )
         for name, part in (("chosen", slice(0, 2)), ("rejected", slice(2, 4)))
     ]
@@ -206,11 +220,17 @@ def draw(predicted: dict[str, Any], measured: dict[str, Any]) -> Figure:
         _draw_phase(a, arm, runs, colour)
         mass = np.mean([np.log(run["mass"] / run["mass"][0]) for run in runs], axis=0)
         b.plot(runs[0]["steps"], np.exp(mass), color=colour)
-    _label(a, "a", "chosen and rejected", "change of log p, rejected (nat)", "chosen (nat)")
+    _label(
+        a,
+        "a",
+        "chosen and rejected",
+        *(f"change of log p, {who} (nat)" for who in ("rejected", "chosen")),
+    )
     a.axhline(0, color=GREY, linewidth=0.8)
     b.set_yscale("log")
+    b.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     b.yaxis.set_major_formatter("{x:g}")
-    b.yaxis.set_minor_formatter("{x:g}")
+    b.yaxis.set_minor_formatter("")
     b.axhline(1, color=GREY, linewidth=0.8)
     _label(b, "b", "probability of the data", "step", "times that of the start")
     _draw_floor(c, arms, predicted["floor"])
@@ -258,4 +278,4 @@ def _draw_crossings(ax: Axes, predicted: dict[str, Any], measured: dict[str, Any
         ax.plot(share, after / abs(before[0]), color=PALETTE[0], **SIMULATED)
     ax.axhline(0, color=GREY, linewidth=0.8)
     ax.set_xlabel("nu, in units of the critical weight")
-    ax.set_ylabel("change of chosen, of DPO's")
+    ax.set_ylabel("change of chosen, in units of DPO's")

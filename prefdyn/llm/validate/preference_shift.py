@@ -24,14 +24,16 @@ __all__ = ["CAPTION", "CLAIMS", "TITLE", "draw", "measure", "predict", "records"
 TITLE = "Preference shift and its cures, on pairs that share a long beginning"
 CAPTION = """
 Two pairs for every prompt, all answers written by the model and alike up to one token: the pair
-that is predicted to displace its chosen answer most, and one drawn from the others. Each objective
-at a rate of its own. a: mean change of the log-probability of chosen (y) against rejected (x)
-answers while training goes on, predicted from the untrained model (lines) and measured (dots);
-below the grey line the chosen answer falls. b: probability of the four answers together, relative
-to the start, measured: what is lost has gone to answers outside the data. c: rejected tokens under
-SLIME, measured; dashed the floor that is predicted for tokens that start above it. d: a single
-small step of SPO on single pairs, chosen answer's change in units of DPO's, against the weight nu
-in units of the predicted critical one: predicted (line), measured (dots).
+that is predicted to displace its chosen answer most, and one drawn from the others; prompts are
+those of many where that prediction is largest. Each objective by gradient descent at a rate of its
+own, its reference 1e-4 nat a token below the start. a: mean change of the log-probability of chosen
+(y) against rejected (x) answers while training goes on, predicted from the untrained model (lines)
+and measured (dots); below the grey line the chosen answer falls. b: probability of the four answers
+together, relative to the start, measured: what is lost has gone to answers outside the data. c:
+rejected tokens under SLIME, measured; dashed the floor that is predicted for tokens that start
+above it. d: a single small step of SPO on single pairs whose chosen answer is predicted to fall
+under DPO, its change in units of what is predicted under DPO, against the weight nu in units of the
+predicted critical one: predicted (line), measured (dots).
 """
 CLAIMS = ("SPO-4", "SPO-8", "SLIME-2", "SLIME-3", "ENT-1", "KER-2", "KER-5")
 
@@ -65,8 +67,9 @@ SHARES = (0.0, 0.5, 0.8, 1.25, 2.0)
 """Weights of SPO in units of the critical one."""
 EVERY = 2
 """Steps from one measurement to the next; it divides those of a run."""
-SIZES = {"quick": (2, 6, 40), "default": (4, 16, 80)}
-"""Prompts of training runs, prompts on whose pairs single steps are tried, and steps of a run."""
+SIZES = {"quick": (2, 12, 40), "default": (4, 48, 80)}
+"""Prompts of training runs, prompts that are searched and on whose pairs single steps are tried,
+and steps of a run."""
 
 
 def predict(lm: LanguageModel, size: str, seed: int) -> dict[str, Any]:
@@ -76,16 +79,16 @@ def predict(lm: LanguageModel, size: str, seed: int) -> dict[str, Any]:
     texts = own_prompts(lm, searched, PROMPT + TEXT, seed)
     geometries = [response_geometry(lm.model, None, None, _answers(lm, text)) for text in texts]
     drawn = [_pairs(geometry, rng) for geometry in geometries]
+    found = list(zip(geometries, drawn, strict=True))
+    found.sort(key=lambda both: -_ratio(both[0], both[1][0]))
     return {
         "steps": steps,
+        "searched": len(found),
         "floor": floor(ARMS["SLIME"]),
-        "cases": [
-            _predict_case(lm, *both, steps)
-            for both in zip(geometries[:number], drawn, strict=False)
-        ],
+        "cases": [_predict_case(lm, *both, steps) for both in found[:number]],
         "crossings": [
             _predict_crossing(geometry, pair)
-            for geometry, pairs in zip(geometries, drawn, strict=True)
+            for geometry, pairs in found
             for pair in pairs
             if abs(_ratio(geometry, pair) - 1) >= CLEAR
         ],

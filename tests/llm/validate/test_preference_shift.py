@@ -32,6 +32,15 @@ def test_answers_share_a_long_beginning_and_differ_by_a_token(experiment):
     assert len({i for pair in case["pairs"] for i in pair}) == 4
 
 
+def test_runs_are_on_the_prompts_with_the_largest_predicted_displacement(experiment):
+    predicted, _ = experiment
+    assert predicted["searched"] == 2
+    tokens = [crossing["prompt_tokens"] for crossing in predicted["crossings"]]
+    assert predicted["cases"][0]["prompt_tokens"] == tokens[0]
+    critical = [crossing["critical"] for crossing in predicted["crossings"]]
+    assert critical[0] == max(critical)
+
+
 def test_the_fastest_answer_moves_as_the_rate_was_chosen(experiment):
     (case,) = experiment[0]["cases"]
     for arm, run in case["runs"].items():
