@@ -22,12 +22,14 @@ __all__ = ["CAPTION", "CLAIMS", "TITLE", "draw", "measure", "predict", "records"
 
 TITLE = "One token over another: does the preferred one fall?"
 CAPTION = """
-Single tokens preferred over others after prompts, one pair at a time: pairs of published tables,
-pairs whose preferred token is least predicted to rise, and controls where it is most. a: change of
-its log-probability, measured (dots) against predicted from one measurement of the untrained
-model's gradients (line), for every pair and objective. b: pairs that displace, predicted (bars) and
-measured (dots). c: the pair whose preferred token falls most under DPO: change of the probability
-of the tokens that move most, predicted (bars) and measured (dots).
+Single tokens preferred over others after prompts, one pair at a time, each at a rate that is
+predicted to move the fastest token by about a nat: pairs of published tables, pairs whose preferred
+token is least predicted to rise, and controls where it is most; gradient descent unless RMSprop is
+named. a: change of its log-probability, measured (dots) against predicted from one measurement of
+the untrained model's gradients (line), for every pair and objective. b: pairs whose preferred token
+falls, predicted (bars), and falls while the loss falls, measured (dots); below, how many were
+tried. c: of all pairs under DPO the one whose preferred token falls most, or rises least: change of
+the probability of the tokens that move most, predicted (bars) and measured (dots).
 """
 CLAIMS = ("DISP-1", "DISP-2", "DISP-3", "DISP-4", "KER-1", "KER-7")
 
@@ -100,7 +102,7 @@ def _predict_case(
         "prompt": lm.tokenizer.decode(prompt, skip_special_tokens=True),
         "prompt_tokens": prompt,
         "tokens": watched,
-        "texts": [lm.tokenizer.decode([token]).strip() or repr(token) for token in watched],
+        "texts": [token_text(lm.tokenizer, token) for token in watched],
         "log_probs": geometries["all"].log_probs,
         "pairs": [
             # RMSprop is simulated on all parameters, which is slow: the first pairs only.
@@ -108,6 +110,11 @@ def _predict_case(
             for number, pair in enumerate(pairs)
         ],
     }
+
+
+def token_text(tokenizer: Any, token: int) -> str:
+    """A token as a reader knows it; its number where it is only space."""
+    return tokenizer.decode([token]).strip() or f"token {token}"
 
 
 def below_head(model: Any) -> list[str]:
@@ -191,7 +198,7 @@ def measure(lm: LanguageModel, predicted: dict[str, Any], size: str, seed: int) 
             [
                 {
                     "runs": {
-                        name: _measure_run(fresh(lm), case, pair, name, run["rate"], steps)
+                        name: _measure_run(lm, case, pair, name, run["rate"], steps)
                         for name, run in pair["runs"].items()
                     },
                     "head_alone": _head_alone(lm, case, pair),
@@ -204,9 +211,14 @@ def measure(lm: LanguageModel, predicted: dict[str, Any], size: str, seed: int) 
 
 
 def _measure_run(
-    model: Any, case: dict[str, Any], pair: dict[str, Any], name: str, rate: float, steps: int
+    lm: LanguageModel,
+    case: dict[str, Any],
+    pair: dict[str, Any],
+    name: str,
+    rate: float,
+    steps: int,
 ) -> dict[str, Any]:
-    objective, optimiser, parameters = ARMS[name]
+    model, (objective, optimiser, parameters) = fresh(lm), ARMS[name]
     if parameters == "below the head":
         model.get_output_embeddings().requires_grad_(False)
     prompt, tokens = tuple(case["prompt_tokens"]), case["tokens"]
@@ -222,6 +234,7 @@ def _measure_run(
         "change": (end - start)[tokens],
         "loss": path.losses[[0, -1]],
         "gainers": best,
+        "gainer_texts": [token_text(lm.tokenizer, int(token)) for token in best],
         "gains": gains[best],
     }
 

@@ -42,6 +42,14 @@ def test_every_drawn_pair_is_listed_once(ran):
     listed = [r for r in single_token.records(*ran) if "change of the preferred" in r.quantity]
     assert len(listed) == len(pairs) >= 4
     assert len({(pair["chosen"], pair["rejected"]) for pair in pairs}) == len(pairs)
+    for arm in list(single_token.ARMS)[1:6]:
+        assert all(f"{arm} " in record.note for record in listed)
+
+
+def test_named_pairs_stand_beside_the_published_tables(ran):
+    published = [r for r in single_token.records(*ran) if "2410.08847" in r.note]
+    assert len(published) == 2 * len(single_token.NAMED)
+    assert {r.verdict for r in published} == {"reported"}
 
 
 def test_a_model_without_the_words_uses_its_own_tokens(tiny, llama, tokenizer):
