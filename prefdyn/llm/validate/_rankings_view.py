@@ -21,6 +21,8 @@ RIVALS = {
     "length_difference": "length difference",
 }
 RESAMPLES = 2000
+LINEAR = 0.1
+"""Nats around 0 within which an axis is linear; beyond it is logarithmic."""
 LEVEL = 0.95
 
 
@@ -85,8 +87,8 @@ def records(predicted: dict[str, Any], measured: dict[str, Any]) -> list[Record]
         found += [
             told(NAME, f"{words}: share of pairs whose chosen response falls",
                  float(np.mean(fall[at] > 0)), share, f"{len(at)} pairs"),
-            told(NAME, f"{words}: share of pairs whose chosen response moves as predicted",
-                 float(np.mean(right))),
+            told(NAME, f"{words}: share of pairs whose chosen response moves the way predicted",
+                 float(np.mean(right)), 1.0, f"{int(np.sum(right))} of {len(at)} pairs"),
         ]  # fmt: skip
     closed = predicted["closed"]
     if closed:
@@ -109,7 +111,8 @@ def _against_rivals(known: dict[str, tuple[float, np.ndarray]], kernel: str, wor
         low,
         least=0.0,
         predicted="above 0",
-        note=f"lead {value:.2f} (up to {high:.2f}) over {RIVALS[best]}, {known[best][0]:.2f}",
+        note=f"its rank correlation {known[kernel][0]:.2f} leads that of {RIVALS[best]}, the best "
+        f"of {len(rivals)} rivals, {known[best][0]:.2f}, by {value:.2f}; upper end {high:.2f}",
     )
 
 
@@ -148,6 +151,8 @@ def _changes(ax: Axes, predicted: dict[str, Any], measured: dict[str, Any], arm:
     at, scores = scores_of(predicted, arm)
     x, y = -scores["run"], -falls(measured)[at]
     ends = [min(x.min(), y.min()), max(x.max(), y.max())]
+    for scale in (ax.set_xscale, ax.set_yscale):
+        scale("symlog", linthresh=LINEAR)
     ax.plot(ends, ends, color=BLACK, linewidth=0.8, zorder=1)
     ax.axhline(0, color=GREY, linewidth=0.5, zorder=0)
     ax.axvline(0, color=GREY, linewidth=0.5, zorder=0)

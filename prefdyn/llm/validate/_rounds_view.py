@@ -60,7 +60,9 @@ def _thresholds(predicted: dict[str, Any], measured: dict[str, Any]) -> list[Rec
                 note = "growth did not change sign in the bracket that was searched"
                 found.append(Record(NAME, quantity, theory[key], None, "within 5 %", "fails", note))
             else:
-                found.append(close(NAME, quantity, theory[key], seen[key], relative=0.05))
+                note = _searched(seen["trials"], predicted["budget"]["near"])
+                values = theory[key], seen[key]
+                found.append(close(NAME, quantity, *values, relative=0.05, note=note))
     several, prompts = measured["thresholds"]["several"], len(predicted["prompts"])
     found.append(
         told(
@@ -81,6 +83,15 @@ def _thresholds(predicted: dict[str, Any], measured: dict[str, Any]) -> list[Rec
     else:
         found.append(close(NAME, quantity, onset, seen, relative=0.05))
     return found
+
+
+def _searched(trials: list[dict[str, Any]], rounds: int) -> str:
+    """How a threshold was found."""
+    ends = " to ".join(f"{trial['beta']:.3g}" for trial in (trials[0], trials[-1]))
+    return (
+        f"{len(trials)} betas from {ends}, {rounds} rounds each, by Gauss-Newton; growth and angle "
+        "are those of the linear map that fits a small perturbation best, as long as it is small"
+    )
 
 
 def behaviour(policies: Any, point: Any) -> str:
@@ -143,8 +154,9 @@ def _collapse(predicted: dict[str, Any], measured: dict[str, Any]) -> list[Recor
             absolute=0.02,
         ),
         bounded(
-            NAME, "mass outside the dominant completion", outside, most=theory["bound"] + 0.01,
-            predicted=theory["bound"], note="the bound of MRS-11 for the limit, and 0.01",
+            NAME, "share outside the dominant completion after collapse", outside,
+            most=theory["bound"] + 0.01, predicted=theory["bound"],
+            note="the bound of MRS-11 for the limit, and 0.01",
         ),
     ]  # fmt: skip
 
@@ -193,7 +205,10 @@ def _masses(measured: dict[str, Any]) -> list[Record]:
         inner, _, case = name.rpartition(" ")
         by = "Adam" if inner else "Gauss-Newton"
         quantity = f"mass on the completions after {len(mass) - 1} rounds, {case}, {by}"
-        note = f"{mass[0]:.3g} at the start; the theory speaks of shares within it"
+        note = (
+            f"{mass[0]:.3g} at the start, {min(mass):.2g} at the lowest; the theory speaks of "
+            "shares within it"
+        )
         found.append(told(NAME, quantity, mass[-1], note=note))
     return found
 

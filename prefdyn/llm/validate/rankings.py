@@ -23,10 +23,11 @@ DPO, beta = 0.1 (the pull to the reference), 10 steps of gradient descent at one
 itself; responses are continuations that the model wrote, half of them to other prompts than they
 answer here; in a third of the pairs the rejected response begins as the chosen one does. a, b: rank
 correlation (Spearman) of each score with the measured fall of the chosen log-probability, with
-bootstrap intervals of 95 %; pairs of any two lengths, and of equal lengths, where the difference of
-lengths says nothing. The kernel prediction is made before training from the gradients of the
-untrained model: the rate of the first step, and the whole run. c, d: its predicted change of the
-chosen log-probability against the measured one (dots); on the line they agree.
+bootstrap intervals of 95 % over pairs; pairs of any two lengths, and of equal lengths, where the
+difference of lengths says nothing. The kernel prediction is made before training from the gradients
+of the untrained model: the rate of the first step, and the whole run. c, d: its predicted change of
+the chosen log-probability against the measured one (dots); on the line they agree, below the grey
+line the chosen response falls. Axes are linear within 0.1 nat of 0, logarithmic beyond.
 """
 CLAIMS = ("DISP-9", "DISP-10", "KER-5", "KER-6")
 

@@ -33,10 +33,12 @@ the tabular orbit, simulated before training, dots the model, its parameters tra
 of each round's loss (open squares: with Adam). c: growth per round of a small perturbation of the
 fixed point against beta, predicted (lines) and measured on the model (dots), for IPO, for DPO, and
 for IPO on several prompts that share the parameters; it crosses 1 at the predicted threshold
-(dotted). Purple: under-trained rounds of 10 gradient steps; the dash is predicted from the share of
-a round that they reach. d: an orbit just below the threshold, probability of the first completion.
-e: entropy on a strongly transitive game; the dotted line is the predicted limit. f: probability
-that the model gives to the three completions together.
+(dotted). Rounds are trained by Gauss-Newton, to their minimum, unless Adam is named. Purple:
+under-trained rounds of 10 gradient steps; the dash is predicted from the share of a round that they
+reach. d: an orbit just below the threshold, probability of the first completion. e: entropy on a
+strongly transitive game; the dotted line is the predicted limit. f: probability that the model
+gives to the three completions together, of which the theory knows the shares only; where it is tiny
+the model writes other things.
 """
 CLAIMS = ("MRS-1", "MRS-4", "MRS-5", "MRS-7", "MRS-11", "DPO-8", "RND-2", "RND-4")
 

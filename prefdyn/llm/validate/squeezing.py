@@ -22,19 +22,20 @@ TITLE = "Squeezing: who gains what an unlikely rejected answer loses"
 CAPTION = """
 Prompts, greedy continuations, probes (sampled) and chosen answers come from the model itself, the
 prompts among those that leave most open what comes next; rejected answers were written to another
-prompt (off-policy), or to the same one (control). a: mean
-change of log-probability over DPO training with off-policy rejected answers, predicted from one
-measurement of the untrained model (lines), measured (dots). b: the same at the end, for every
-prompt and kind of training, predicted (x) and measured (y). c: one small step against the
-off-policy answer alone: change of the log-probability of the likeliest next tokens after the
-prompt, against their probability.
+prompt (off-policy), or to the same one (control); gradient descent. a: mean change of
+log-probability over DPO training with off-policy rejected answers, predicted from one measurement
+of the untrained model (lines), measured (dots). b: the same at the end, for every prompt and kind
+of training, predicted (x) and measured (y); "down alone" lowers the off-policy answer and raises
+none. c: one small step that lowers the off-policy answer alone: change of the log-probability of
+the likeliest next tokens after the prompt, and of the answer's own first, against their
+probability.
 """
 CLAIMS = ("SQZ-1", "SQZ-2", "SQZ-3", "SQZ-5", "KER-1")
 
 ARMS = {
     "DPO, off-policy": ("dpo", "foreign", 1.0, 10.0),
     "DPO, control": ("dpo", "own", 1.0, 3.0),
-    "step against it alone": ("sft", "foreign", -1.0, 10.0),
+    "down alone, off-policy": ("sft", "foreign", -1.0, 10.0),
 }
 """Objective, rejected answer, weight (with -1, likelihood training pushes down), and target.
 
