@@ -34,6 +34,8 @@ WORDS = {
 COLOURS = {"greedy": BLUE, "chosen": GREEN, "probe": GREY, "foreign": VERMILION}
 SEEN = 0.01
 """Nats from which on a movement counts as one; single precision blurs them by 1e-5."""
+LINEAR = 0.1
+"""Nats around 0 within which the axis of panel a is linear."""
 EARLY = 3.0
 """Nats up to which a frozen geometry is held to its signs."""
 
@@ -233,9 +235,13 @@ def _draw_paths(ax: Axes, runs: list) -> None:
         label = names.get(role, role)
         ax.plot(at, seen[:, rows].mean(1), color=colour, label=label, **SIMULATED)
     ax.axhline(0, color=GREY, linewidth=0.5, linestyle=":", zorder=0)
+    # The rejected answer falls by nats while the others move by tenths.
+    ax.set_yscale("symlog", linthresh=LINEAR)
     ax.set(xlabel="step", ylabel="mean change of log p (nat)")
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-    ax.legend(loc="lower left", handletextpad=0.1)
+    low, high = ax.get_ylim()
+    ax.set_ylim(2 * low, 20 * max(high, LINEAR))  # room for the legend
+    ax.legend(loc="upper left", handletextpad=0.1, ncols=2)
 
 
 def _draw_ends(ax: Axes, runs: list) -> None:

@@ -24,11 +24,11 @@ Prompts, greedy continuations, probes (sampled) and chosen answers come from the
 prompts among those that leave most open what comes next; rejected answers were written to another
 prompt (off-policy), or to the same one (control); gradient descent. a: mean change of
 log-probability over DPO training with off-policy rejected answers, predicted from one measurement
-of the untrained model (lines), measured (dots). b: the same at the end, for every prompt and kind
-of training, predicted (x) and measured (y); "down alone" lowers the off-policy answer and raises
-none. c: one small step that lowers the off-policy answer alone: change of the log-probability of
-the likeliest next tokens after the prompt, and of the answer's own first, against their
-probability.
+of the untrained model (lines), measured (dots); the axis is linear within 0.1 nat of 0, logarithmic
+beyond. b: the same at the end, for every prompt and kind of training, predicted (x) and measured
+(y); "down alone" lowers the off-policy answer and raises none. c: one small step that lowers the
+off-policy answer alone: change of the log-probability of the likeliest next tokens after the
+prompt, and of the answer's own first, against their probability.
 """
 CLAIMS = ("SQZ-1", "SQZ-2", "SQZ-3", "SQZ-5", "KER-1")
 
