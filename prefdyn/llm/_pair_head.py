@@ -59,8 +59,9 @@ def pair_head(
     two products of that buffer give the gradients.  The coefficients are known before the second
     product, so nothing is computed twice, and the backward pass hands over what is there.
 
-    Objectives that couple the pairs of a batch, and batches with a pair longer than the buffer, go
-    through `token_logprobs`, which computes the logits twice (8NVd).
+    Objectives that couple the pairs of a batch, losses with gold responses, and batches with a pair
+    longer than the buffer go through `token_logprobs`, which computes the logits twice (8NVd); so
+    do those that divide by a mean length of the batch, where it does not fit into the buffer whole.
 
     Parameters
     ----------
@@ -108,7 +109,8 @@ def pair_head(
         )
     same = _first_of_equals(loss.responses) if merge else np.arange(lengths.sum())
     chunks = [_Chunk(loss, numbers, same) for numbers in _pack(lengths[loss.pairs].sum(-1), rows)]
-    if loss.objective.couples_rows or longest > rows:
+    apart = loss.objective.batch_lengths and len(chunks) > 1
+    if loss.objective.couples_rows or loss.gold is not None or apart or longest > rows:
         return _in_two_passes(states, head, loss, stats, rows, chunks if gram else [])
     parts: Any = _PairHead.apply(
         states.hidden, head.weight, head.bias, head, states.targets, loss, stats, chunks, gram
@@ -296,7 +298,7 @@ def _in_two_passes(
     """The same through `token_logprobs`; Gram matrices, if any, from a pass of their own."""
     device = states.hidden.device
     at_token = [_on(device, numbers) for numbers in loss.responses.places]
-    paired = np.isin(at_token[0].cpu().numpy(), loss.pairs)
+    paired = np.isin(at_token[0].cpu().numpy(), loss.rows)
     targets = torch.where(_on(device, paired), states.targets, -1)
     values, found = token_logprobs(states.hidden, head, targets, chunk=rows, statistics=True)
     table = _empty_table(loss.responses, device)

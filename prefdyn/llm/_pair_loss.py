@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prefdyn import objectives
 from prefdyn._errors import InputError
-from prefdyn.llm._encoding import Responses
+from prefdyn.llm._encoding import Responses, Tokens
 from prefdyn.llm._forward import completion_states
 from prefdyn.llm.head._head import Head
 from prefdyn.llm.head.logprobs import token_logprobs
@@ -211,21 +211,31 @@ def with_mismatched(responses: Responses, pairs: Any) -> tuple[Responses, np.nda
     """
     numbers = _pairs(pairs, responses)
     prompts = [responses.prompt_tokens[chosen] for chosen, _ in numbers]
-    moved: list[tuple] = []
-    for r, pair in enumerate(numbers):
-        later = (prompts[(r + k) % len(prompts)] for k in range(1, len(prompts)))
-        other = next((prompt for prompt in later if prompt != prompts[r]), None)
-        if other is None:
-            raise InputError(
-                "All pairs answer one prompt, so no answer can be put behind another one: add "
-                "pairs of other prompts, or give the statistic as a number (z0=)."
-            )
-        moved += [(other, responses.tokens[i]) for i in pair]
+    following = _following(prompts)
+    if None in following:
+        raise InputError(
+            "All pairs answer one prompt, so no answer can be put behind another one: add pairs "
+            "of other prompts, or give the statistic as a number (z0=)."
+        )
+    moved: list[tuple] = [
+        (other, responses.tokens[i])
+        for other, pair in zip(following, numbers, strict=True)
+        for i in pair
+    ]
     whole = Responses(
         responses.prompt_tokens + tuple(prompt for prompt, _ in moved),
         responses.tokens + tuple(tokens for _, tokens in moved),
     )
     return whole, len(responses) + np.arange(2 * len(numbers)).reshape(-1, 2)
+
+
+def _following(prompts: list[Tokens]) -> list[Tokens | None]:
+    """For each prompt the next one, around the end, that is another; None if there is none."""
+    found: list[Tokens | None] = [None] * len(prompts)
+    for r in 2 * [*reversed(range(len(prompts)))]:  # twice: the end looks to the beginning
+        after = (r + 1) % len(prompts)
+        found[r] = found[after] if prompts[after] == prompts[r] else prompts[after]
+    return found
 
 
 def _pairs(pairs: Any, responses: Responses, across: bool = False) -> np.ndarray:

@@ -74,6 +74,11 @@ class Objective(ABC):
         return None
 
     @property
+    def batch_lengths(self) -> bool:
+        """Whether the loss of one pair is divided by a mean length of the batch's responses."""
+        return _divides_by_batch(self)
+
+    @property
     def detaches(self) -> bool:
         """Whether `loss` holds something constant that depends on the policy."""
         return False
@@ -311,6 +316,12 @@ def _parts(value: Any) -> dict[str, Any]:
     if isinstance(value, Objective):
         return {field.name: getattr(value, field.name) for field in fields(value)}  # pyright: ignore
     return {str(i): part for i, part in enumerate(value)} if isinstance(value, tuple) else {}
+
+
+def _divides_by_batch(value: Any) -> bool:
+    if isinstance(value, str):
+        return value in ("batch", "batch_tokens")
+    return any(map(_divides_by_batch, _parts(value).values()))
 
 
 def _leaves(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

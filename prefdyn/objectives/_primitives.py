@@ -13,6 +13,7 @@ its argument beyond 20, ``torch.logaddexp`` has a NaN second derivative at -1e4,
 ``softplus``         ``log(1 + e^x)``
 ``log1mexp``         ``log(1 - e^x)`` for x < 0; *guard*: x is clamped just below 0
 ``relu``             ``max(x, 0)`` with derivative 0 at 0
+``step``             1 where x > 0, else 0, of data: statistics and hyper-parameters
 ``min2``             ``min(x, y)``; at a tie the derivative is split in halves
 ``clip``             ``min(max(x, low), high)`` with derivative 0 outside and at the bounds
 ``safe_exp``         ``e^x``; *guard*: x is clamped below overflow, and there the derivative is 0
@@ -119,6 +120,7 @@ def _numpy() -> SimpleNamespace:
         softplus=lambda x: np.logaddexp(0.0, x),
         log1mexp=log1mexp,
         relu=lambda x: np.maximum(x, 0.0),
+        step=lambda x: (x > 0) * 1.0,
         min2=np.minimum,
         clip=np.clip,
         safe_exp=lambda x: np.exp(capped(x)),
@@ -175,6 +177,7 @@ def _torch() -> SimpleNamespace:
         softplus=lambda x: -logsigmoid(-x),
         log1mexp=log1mexp,
         relu=torch.relu,
+        step=lambda x: (x > 0) * 1.0,
         min2=torch.minimum,
         clip=clip,
         safe_exp=lambda x: torch.exp(capped(x)),
@@ -246,6 +249,7 @@ def _sympy() -> SimpleNamespace:
         softplus=elementwise(lambda x: sympy.log(1 + sympy.exp(x))),
         log1mexp=elementwise(lambda x: sympy.log(1 - sympy.exp(x))),
         relu=elementwise(lambda x: sympy.Piecewise((x, x > 0), (0, True))),
+        step=lambda x: sympy.Piecewise((1, x > 0), (0, True)),
         min2=min2,
         clip=clip,
         safe_exp=elementwise(sympy.exp),

@@ -59,8 +59,12 @@ class SPO(Wrapper, id="spo"):
         return (self.base, SFT(self.nll_norm)) if self.mode == "barrier" else None
 
     def initial_stats(self) -> Stats | None:
-        """The base's, and the first multiplier where there is one."""
-        own = {"dual": {"lam": self.lam0}, "barrier": {"lam": 0.0}}.get(self.mode, {})
+        """The base's, and the mode's own: no loss seen yet, or the first multiplier."""
+        own = {
+            "hinge": {"sft_loss": 0.0},
+            "dual": {"lam": self.lam0},
+            "barrier": {"lam": 0.0},
+        }.get(self.mode, {})
         base = super().initial_stats()
         return ({} if base is None else {"base": base}) | own or None
 
@@ -114,7 +118,7 @@ def _hinge(self: Any, sft_loss: Array, xp: Any, stats: Stats | None) -> Array:
     if not stats or "sft_loss" not in stats:
         return self.lam * xp.relu(gap)
     # Linear in the rows with the batch's own switch: the mean over the rows is the batch's hinge.
-    return self.lam * float(stats["sft_loss"] > self.v_star + self.eps) * gap
+    return self.lam * xp.step(stats["sft_loss"] - self.v_star - self.eps) * gap
 
 
 def _multiplied(self: SPO, sft_loss: Array, xp: Any, stats: Stats | None) -> Array:

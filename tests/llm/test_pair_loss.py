@@ -137,3 +137,26 @@ def test_win_rates_reach_the_objective(llama, responses, reference):
     beta = loss.objective.beta
     expected = 0.5 * ((ratios[0] - 0.4 / beta) ** 2 + (ratios[1] + 0.3 / beta) ** 2)
     assert float(loss(llama).detach()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_hinge_of_spo_is_that_of_the_batch(llama, responses, reference):
+    """Its mean loss is above the constraint while one of its pairs is below: both are pushed."""
+    sft = [-float(log_probs(llama, responses)[i].detach()) / responses.lengths[i] for i in (0, 2)]
+    v_star = min(sft) + 0.25 * abs(sft[0] - sft[1])
+    hinge = objectives.get("spo", mode="hinge", lam=0.7, eps=0.0, v_star=v_star)
+    loss = PairLoss(hinge, responses, [(0, 1), (2, 1)], reference)
+    plain = loss.with_objective(hinge.base)
+    stats = loss.updated(loss.initial_stats, measure(llama, responses))
+    found = float((loss(llama, stats) - plain(llama)).detach())
+    assert found == pytest.approx(0.7 * (sum(sft) / 2 - v_star), rel=1e-4)
+    assert found < 0.7 * (max(sft) - v_star) / 2 - 0.01  # what pairs by themselves would give
+
+
+def test_answers_go_behind_the_next_other_prompt(tokenizer):
+    prompts = ["a", "a", "b", "c", "c", "a", "a"]
+    each = [prompt for prompt in prompts for _ in range(2)]
+    before = encode(tokenizer, each, [f"{n % 2}" + "xyz"[n % 3] for n in range(14)])
+    pairs = np.arange(14).reshape(-1, 2)
+    found, moved = with_mismatched(before, pairs)
+    texts = ["".join(tokenizer.convert_ids_to_tokens(list(p))) for p in found.prompt_tokens]
+    assert [texts[i] for i in moved[:, 0]] == ["b", "b", "c", "a", "a", "b", "b"]

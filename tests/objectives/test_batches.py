@@ -147,6 +147,38 @@ def test_spo_hinge_acts_on_the_mean_of_the_batch():
         np.testing.assert_allclose(rows, 0.7 * np.maximum(0, sft - objective.v_star), atol=1e-12)
 
 
+def test_spo_hinge_takes_statistics_from_the_first_batch_on():
+    """Whoever trains asks for the first statistics, and moves them only if there are any."""
+    hinge = get("spo", mode="hinge", lam=0.7, v_star=0.5)
+    first = hinge.initial_stats()
+    assert first is not None
+    assert hinge.update(first, PAIR) == hinge.update(None, PAIR)
+    assert hinge.update(first, PAIR)["sft_loss"] == pytest.approx((-PAIR.chosen / 5).mean())
+
+
+def test_spo_hinge_in_symbols():
+    hinge = get("spo", mode="hinge", lam=0.7, v_star=0.5, eps=0.1)
+    form = hinge.symbolic()
+    one = Pair(chosen=-4.0, rejected=-3.0, ref_chosen=-4.0, ref_rejected=-3.0, chosen_length=5)
+    for loss, push in ((0.59, 0.0), (0.61, 0.7 / 5)):
+        stats = {"sft_loss": loss}
+        found = form.chosen_push.subs(form.values(hinge, one, stats))
+        assert float(found) == pytest.approx(float(hinge.pushes(one, stats)[0]))
+        assert float(found) == pytest.approx(push + 0.05)
+
+
+def test_which_losses_divide_by_a_length_of_the_batch():
+    dividing = [
+        *(get(id, nll_norm="batch_tokens") for id in ("sft", "cpo", "dpo_nll", "spo")),
+        get("slime", token_reduction="batch"),
+        get("spo", base=get("cpo", nll_norm="batch_tokens")),
+        objectives.WeightedSum(("dpo", get("sft", nll_norm="batch_tokens")), (1.0, 1.0)),
+    ]
+    assert all(objective.batch_lengths for objective in dividing)
+    others = [get("sft"), get("slime"), get("bco", delta="batch_means"), get("aot")]
+    assert not any(objective.batch_lengths for objective in others)
+
+
 def test_spo_dual_ascends_and_barrier_lowers_the_sft_loss():
     dual = get("spo", mode="dual", v_star=0.2, eps=0.1, eta=0.5)
     stats = dual.update(dual.initial_stats(), PAIR)

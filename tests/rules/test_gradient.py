@@ -378,6 +378,22 @@ def test_the_barrier_keeps_its_inequality():
     assert unguarded @ climb < 0.2 * climb @ climb  # so the barrier had something to do
 
 
+def test_the_hinge_is_switched_by_the_mean_over_all_pairs():
+    """Both pairs are pushed, although the SFT loss of one of them is within the constraint."""
+    policy = Tabular(np.log([0.6, 0.1, 0.2, 0.1]))
+    sft = -np.log([0.6, 0.2])
+    for v_star, active in ((sft.mean() - 0.1, 1.0), (sft.mean() + 0.1, 0.0)):
+        hinge = objectives.get("spo", mode="hinge", lam=0.7, eps=0.0, v_star=float(v_star))
+        pushes = {
+            id: GradientStep(objective, policy, [(0, 1), (2, 3)], rate=0.1)
+            for id, objective in {"hinge": hinge, "base": hinge.base}.items()
+        }
+        found, base = (rule.pushes(rule.own_start)[:, 0] for rule in pushes.values())
+        np.testing.assert_allclose(found - base, 0.35 * active * np.array([1, 0, 1, 0]), atol=1e-12)
+        steps = [rule.step(rule.own_start, 0, None)[:4] for rule in pushes.values()]
+        assert np.allclose(*steps) == (not active)
+
+
 def test_extra_fields_go_before_the_policys_own():
     longer = GradientStep("simpo", TABLE, [(0, 1)], 1.0, extra={"chosen_length": [4]})
     pushes = longer.pushes(longer.own_start)[:2, 0]

@@ -294,3 +294,46 @@ def test_wrong_inputs(states, responses):
         pair_head(states, head, loss, rows=0)
     with pytest.raises(InputError, match="give rows=13"):
         pair_head(states, head, loss, rows=5, gram=True)
+
+
+@pytest.mark.parametrize("rows", [None, 13, 5])
+@pytest.mark.parametrize(
+    "objective",
+    [
+        objectives.get("cpo", nll_norm="batch_tokens"),
+        objectives.get("slime", token_reduction="batch"),
+    ],
+    ids=lambda objective: objective.id,
+)
+def test_lengths_of_the_whole_batch(states, responses, objective, rows):
+    """A mean over the batch is not one over what fits into the buffer."""
+    loss = draw_loss(responses, objective)
+    s, head, leaves = leaves_of(states, draw_head())
+    found = pair_head(s, head, loss, rows=rows)
+    expected = loss.of_tokens(token_table(s, head, responses))
+    close(found.loss, expected)
+    assert all(
+        torch.allclose(one, other, rtol=1e-9, atol=1e-11)
+        for one, other in zip(
+            torch.autograd.grad(found.loss, leaves, retain_graph=True),
+            torch.autograd.grad(expected, leaves),
+            strict=True,
+        )
+    )
+
+
+@pytest.mark.parametrize("rows", [None, 13])
+def test_gold_responses_have_log_probabilities_too(states, responses, rows):
+    gold = [4, 4, 1, 0]  # response 4 is in no pair
+    loss = draw_loss(responses, "cpo", gold=gold)
+    s, head, leaves = leaves_of(states, draw_head())
+    found = pair_head(s, head, loss, rows=rows)
+    expected = loss.of_tokens(token_table(s, head, responses))
+    close(found.loss, expected)
+    for one, other in zip(
+        torch.autograd.grad(found.loss, leaves, retain_graph=True),
+        torch.autograd.grad(expected, leaves),
+        strict=True,
+    ):
+        close(one, other)
+    assert bool(found.token_log_probs[4, : len(TOKENS[4])].isfinite().all())
