@@ -95,6 +95,10 @@ def _run(words: list[str]) -> int:
         answer = command.answer()
     except (InputError, InsufficientData) as error:
         return _refuse(str(error))
+    except ImportError as error:
+        if error.name is not None:  # ours name no module: they are sentences
+            raise
+        return _refuse(str(error))
     except OSError as error:
         return _refuse(f"{error.filename or 'a file'}: {error.strerror or error}.")
     show(command, answer)

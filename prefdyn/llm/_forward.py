@@ -34,6 +34,11 @@ class States:
     segments: Tensor
 
 
+def context_of(model: Any) -> int | None:
+    """Most tokens that a model reads; None if its config does not say."""
+    return getattr(unwrapped(model).config.get_text_config(), "max_position_embeddings", None)
+
+
 def check_fits(model: Any, responses: Responses) -> None:
     """Refuse token ids outside the vocabulary, and rows longer than the context.
 
@@ -42,8 +47,7 @@ def check_fits(model: Any, responses: Responses) -> None:
     InputError
         Naming the response.
     """
-    base = unwrapped(model)
-    context = getattr(base.config.get_text_config(), "max_position_embeddings", None)
+    base, context = unwrapped(model), context_of(model)
     layers = (base.get_input_embeddings(), base.get_output_embeddings())
     vocabulary = min(layer.weight.shape[0] for layer in layers)
     rows = zip(responses.prompt_tokens, responses.tokens, strict=True)

@@ -230,7 +230,10 @@ def _template(line: int, record: Mapping[str, Any]) -> dict[str, Any]:
     except ValueError as error:
         raise BadRecord(line, "not JSON", f"tools is not JSON ({first_line(error)}).") from None
     named = {} if tools is None else {"tools": tools}
-    return named | dict(record.get("chat_template_kwargs") or {})
+    more = record.get("chat_template_kwargs") or {}
+    if not isinstance(more, Mapping):
+        raise BadRecord(line, "wrong type", "chat_template_kwargs must be an object with names.")
+    return named | dict(more)
 
 
 def _shared(chosen: Any, rejected: Any) -> tuple[Any, Any, Any]:
@@ -286,7 +289,14 @@ def _tokens(tokenizer: Any, pair: PreferencePair) -> tuple[Tokens, Tokens, Token
                 "tokenizer.eos_token."
             )
         texts = (prompt, *(prompt + text.removesuffix(end) + end for text in (chosen, rejected)))
-        one, two, three = (tuple(tokenizer(text)["input_ids"]) for text in texts)
+        try:
+            one, two, three = (tuple(tokenizer(text)["input_ids"]) for text in texts)
+        except (TypeError, UnicodeError):  # half of a surrogate pair, which JSON can hold
+            raise BadRecord(
+                pair.line,
+                "not text",
+                "there are characters that no text has (lone surrogates): write the record again.",
+            ) from None
         return one, two, three
     if tokenizer.chat_template is None:
         raise BadRecord(

@@ -137,7 +137,14 @@ def _base_of(name: str) -> str | None:
         found = find_adapter_config_file(name)
     if found is None:
         return None
-    base = json.loads(Path(found).read_text(encoding="utf-8")).get("base_model_name_or_path")
+    try:
+        settings = json.loads(Path(found).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(
+            f"The adapter_config.json of {name} is not JSON ({first_line(error)}): save the "
+            "adapter again."
+        ) from None
+    base = settings.get("base_model_name_or_path") if isinstance(settings, dict) else None
     if not base:
         raise InputError(
             f"The adapter {name} does not name its base model: load that one, with "
@@ -147,6 +154,7 @@ def _base_of(name: str) -> str | None:
 
 
 def _read(name: str, dtype: Any, trust_remote_code: bool) -> Any:
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
@@ -161,6 +169,8 @@ def _read(name: str, dtype: Any, trust_remote_code: bool) -> Any:
             if isinstance(error, OSError) and not is_path(name):
                 raise
             raise InputError(_config_problem(name, error)) from None
+        except StrictDataclassError as error:  # the reason stands in what it was raised from
+            raise InputError(_config_problem(name, error.__cause__ or error)) from None
         # Asked for here, since transformers imports every architecture it knows to say so.
         by_itself = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
         if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not by_itself:
@@ -217,7 +227,7 @@ def _no_safetensors(name: str, pickled: bool = False) -> str:
     )
 
 
-def _config_problem(name: str, error: Exception) -> str:
+def _config_problem(name: str, error: BaseException) -> str:
     if "trust_remote_code" in str(error) or "custom code" in str(error):
         return (
             f"{name} brings its own Python code: read it, and if you trust it load the model with "

@@ -252,3 +252,22 @@ def test_pairs_become_responses(tmp_path, tokenizer, llama):
     assert llm.log_probs(llama, responses).shape == (4,)
     with pytest.raises(InputError, match="There is no pair"):
         llm.paired_responses([])
+
+
+def test_names_for_the_chat_template_must_be_an_object(tmp_path):
+    for wrong in ("x", [1]):
+        path = write(tmp_path, [PLAIN[0] | {"chat_template_kwargs": wrong}, PLAIN[1]])
+        with pytest.raises(InputError, match="Line 1: chat_template_kwargs must be an object"):
+            list(llm.read_pairs(path))
+        reader = llm.read_pairs(path, skip_bad=True)
+        assert len(list(reader)) == 1
+        assert reader.skipped == {"wrong type": 1}
+
+
+def test_half_a_surrogate_pair_is_no_text(tmp_path, tokenizer):
+    path = write(tmp_path, [PLAIN[0], PLAIN[0] | {"rejected": "c\ud800"}])
+    with pytest.raises(InputError, match="Line 2: there are characters that no text has"):
+        list(llm.encode_pairs(tokenizer, llm.read_pairs(path)))
+    reader = llm.encode_pairs(tokenizer, llm.read_pairs(path), skip_bad=True)
+    assert len(list(reader)) == 1
+    assert reader.skipped == {"not text": 1}

@@ -6,6 +6,7 @@ import logging
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from transformers.utils import logging as hf_logging
 
 from prefdyn import InputError, llm
 from prefdyn.llm._hub import quiet
-from prefdyn.llm.head._head import check_head
+from prefdyn.llm.head._head import body, check_head
 
 LORA = {"r": 2, "lora_alpha": 4, "target_modules": ["q_proj"], "init_lora_weights": False}
 HEAD = ["lm_head"]
@@ -277,3 +278,62 @@ def test_a_model_that_looks_ahead_is_refused(llama):
     ahead.model.forward = forward
     with pytest.raises(InputError, match="looks ahead"):
         check_head(ahead)
+
+
+def test_a_config_that_contradicts_itself_is_named(folder):
+    change_config(folder, num_attention_heads=3)
+    with pytest.raises(InputError, match=r"hidden size \(16\) is not a multiple of the"):
+        llm.load(folder)
+    change_config(folder, num_attention_heads="two")
+    with pytest.raises(InputError, match="num_attention_heads' expected int, got str"):
+        llm.load(folder)
+
+
+def test_a_broken_adapter_config_is_named(folder):
+    no_config(folder)
+    for content in ("{oops", "[1]"):
+        (folder / "adapter_config.json").write_text(content)
+        with pytest.raises(InputError, match=r"adapter_config.json of|does not name its base"):
+            llm.load(folder)
+
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 32,
+    "hidden_size": 16,
+    "intermediate_size": 16,
+    "num_hidden_layers": 1,
+}
+SMALL |= {"num_attention_heads": 2, "num_key_value_heads": 2, "head_dim": 8}
+SMALL |= {"intermediate_size_mlp": 16, "num_local_experts": 2, "max_position_embeddings": 32}
+SMALL |= {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
+
+
+def test_a_text_model_that_wears_its_head_inside_another_name():
+    model = hf.Llama4ForCausalLM(hf.Llama4TextConfig(**SMALL)).eval()
+    check_head(model)
+    assert body(model) is model.model
+
+
+def test_a_text_model_inside_one_that_sees():
+    eye = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "patch_size": 8}
+    eye |= {"intermediate_size": 16, "image_size": 16, "vision_output_dim": 16}
+    eye |= {"projector_input_dim": 16, "projector_output_dim": 16}
+    config = hf.Llama4Config(text_config=SMALL, vision_config=eye)
+    model = hf.Llama4ForConditionalGeneration(config).eval()
+    check_head(model)
+    assert body(model) is model.language_model.model
+
+
+def test_a_model_without_a_known_body_is_refused():
+    """Other people's code may call it anything, and need have none of the library's methods."""
+
+    class Own(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lm_head = torch.nn.Linear(4, 7)
+
+        def get_output_embeddings(self):
+            return self.lm_head
+
+    with pytest.raises(InputError, match="not known what stands below the output layer of Own"):
+        body(Own())

@@ -49,7 +49,8 @@ class Geometry:
     gram : numpy.ndarray
         K of the summed log-probabilities, (R, R), double precision.
     gradients : numpy.ndarray or None
-        Rows of which ``gram`` holds the inner products, (R, P), in the model's precision.
+        Rows of which ``gram`` holds the inner products, (R, P), in the model's precision, single at
+        least.
     token_gram, token_gradients : numpy.ndarray or None
         The same for single tokens, (R, T, R, T) and (R, T, P), where they were asked for.
     parameter_names : tuple of str
@@ -223,7 +224,8 @@ def response_geometry(
     with at_rest(model, chosen), enough_memory(f"lower batch={batch}, or take fewer responses"):
         if method == "gradients":
             gradients = _gradients(model, rows, chosen, batch)
-            gram, kept = _gram(gradients), gradients.numpy()
+            exact = torch.promote_types(gradients.dtype, torch.float32)  # numpy has no bfloat16
+            gram, kept = _gram(gradients), gradients.to(exact).numpy()
         else:
             gram, kept = layer_wise_gram(model, rows, chosen, batch), None
         check_finite(model, gram, "inner products of gradients")

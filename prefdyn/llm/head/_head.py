@@ -71,9 +71,25 @@ def unwrapped(model: Any) -> Any:
 
 
 def body(model: Any) -> Any:
-    """What stands below the head: token ids to hidden states after the final norm."""
+    """What stands below the head: token ids to hidden states after the final norm.
+
+    Raises
+    ------
+    InputError
+        If it cannot be told from the head.
+    """
     base = unwrapped(model)
-    return getattr(base, base.base_model_prefix, None) or base.get_decoder()
+    named = getattr(base, "base_model_prefix", "")
+    found = getattr(base, named, None) or getattr(base, "get_decoder", _none)()
+    # A text model inside another one, or one that is named after it, still wears its head.
+    while getattr(found, "get_output_embeddings", _none)() is not None:
+        found = getattr(found, "model", None)
+    if not isinstance(found, nn.Module):
+        raise InputError(
+            f"It is not known what stands below the output layer of {type(base).__name__}: "
+            "prefdyn cannot read this architecture."
+        )
+    return found
 
 
 @torch.no_grad()
@@ -117,6 +133,10 @@ def check_head(model: Any) -> None:
 
 _CAPS = ("final_logit_softcapping", "logits_soft_cap", "output_logit_soft_cap")
 _FACTORS = ("logit_scale", "lm_head_multiplier", "output_multiplier")
+
+
+def _none() -> None:
+    """What a model says that lacks the method."""
 
 
 def _scale(config: Any) -> float:

@@ -118,8 +118,8 @@ def _rates(model: Any, geometry: Geometry, pushes: np.ndarray) -> np.ndarray:
         if geometry.gradients is None:
             columns.append(gradient_products(model, geometry.responses, direction))
         else:
-            flat = torch.cat([part.reshape(-1) for part in direction.values()]).cpu().numpy()
-            columns.append(geometry.gradients @ flat)
+            flat = torch.cat([part.reshape(-1) for part in direction.values()])
+            columns.append(geometry.gradients @ flat.double().cpu().numpy())
     return np.stack(columns, axis=1).astype(float)
 
 

@@ -15,12 +15,11 @@ from prefdyn.displacement import scores
 from prefdyn.displacement.diagnosis import Entanglement
 from prefdyn.llm import sampling
 from prefdyn.llm._encoding import Tokens
-from prefdyn.llm._forward import check_fits
+from prefdyn.llm._forward import check_fits, context_of
 from prefdyn.llm._parameters import Selection
 from prefdyn.llm.data import BadRecord, PairReader, PreferencePair, encode_pairs, paired_responses
 from prefdyn.llm.geometry._forward_mode import Direction, gradient_products
 from prefdyn.llm.geometry._next_token import next_token_rates
-from prefdyn.llm.head._head import unwrapped
 from prefdyn.llm.ranking._batch_effects import BatchEffects, batch_effects
 from prefdyn.llm.ranking._pair_prediction import Gain, PairPrediction
 
@@ -52,7 +51,7 @@ def usable_pairs(
     InputError
         When iterated: as of `encode_pairs`, and for tokens outside the model's vocabulary.
     """
-    context = getattr(unwrapped(model).config.get_text_config(), "max_position_embeddings", None)
+    length = context_of(model) if max_length is None else max_length
 
     def fitting(pair: PreferencePair) -> PreferencePair:
         try:
@@ -66,7 +65,7 @@ def usable_pairs(
             pair if isinstance(pair, PreferencePair) else PreferencePair(*pair, line=number)
             for number, pair in enumerate(pairs, 1)
         )
-    encoded = encode_pairs(tokenizer, pairs, max_length or context, skip_bad=skip_bad)
+    encoded = encode_pairs(tokenizer, pairs, length, skip_bad=skip_bad)
     return PairReader(encoded, fitting, skip_bad)
 
 
@@ -191,7 +190,8 @@ def rank_pairs(
         Next tokens to name for each pair; 0 spares a backward pass and one forward in forward
         mode, which on a small model are most of the time.
     greedy
-        Tokens of the greedy continuation whose rate is predicted too; 0 for none.
+        Tokens of the greedy continuation whose rate is predicted too, fewer where the context ends;
+        0 for none.
     reference
         The model at which the objective's log-ratios are 0; by default `model` itself, as at the
         start of training.
@@ -292,7 +292,8 @@ def _elsewhere(
         context = prompt + chosen[: _common(chosen, rejected)]
         found["gains"] = _gains(model, tokenizer, context, direction, gains)
     if greedy:
-        own = sampling.greedy(model, tokenizer, prompt, greedy)
+        room = (context_of(model) or math.inf) - len(prompt)
+        own = sampling.greedy(model, tokenizer, prompt, int(min(greedy, room)))
         found["greedy"] = tokenizer.decode(own.tokens[0])
         found["greedy_rate"] = float(gradient_products(model, own, direction)[0])
     return found

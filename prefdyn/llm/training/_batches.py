@@ -11,10 +11,9 @@ from torch import Tensor
 
 from prefdyn._errors import InputError
 from prefdyn.llm._encoding import Responses
-from prefdyn.llm._forward import check_fits
+from prefdyn.llm._forward import check_fits, context_of
 from prefdyn.llm._pair_loss import PairLoss, with_mismatched
 from prefdyn.llm.data import encode_pairs, paired_responses, read_pairs
-from prefdyn.llm.head._head import unwrapped
 from prefdyn.objectives import Objective
 
 
@@ -56,8 +55,7 @@ def read_data(
     InputError
         For a pair that cannot be used, or if none is left.
     """
-    context = getattr(unwrapped(model).config.get_text_config(), "max_position_embeddings", None)
-    length = context if max_length is None else max_length
+    length = context_of(model) if max_length is None else max_length
     raw = read_pairs(source, skip_bad=skip_bad)
     reader = encode_pairs(tokenizer, raw, length, skip_bad=skip_bad)
     kept = []

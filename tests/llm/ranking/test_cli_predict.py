@@ -296,6 +296,14 @@ def test_out_of_memory_says_which_size_to_lower(pairs, refusal, monkeypatch):
     assert "lower --batch" in refusal(pairs)
 
 
+def test_a_missing_package_is_one_sentence(few, refusal, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    assert refusal(few) == (
+        "prefdyn: Language models need transformers: install it with pip install 'prefdyn[llm]' "
+        "transformers.\n"
+    )
+
+
 def test_changes_in_nats(pairs, predict):
     found, _ = predict(pairs, "--rate", "1e-3")
     worst = found["worst"][0]["chosen_rate"]

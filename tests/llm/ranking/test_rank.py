@@ -244,3 +244,28 @@ def test_layer_by_layer_and_in_part(model, tokenizer, objective):
         model, tokenizer, PAIRS[:2], objective, parameters=["*mlp*", "*norm*", "*embed*"]
     )
     np.testing.assert_allclose(found.chosen + rest.chosen, whole.chosen, atol=1e-9 * scale)
+
+
+def test_a_length_of_zero_is_refused(model, tokenizer):
+    with pytest.raises(InputError, match="max_length is 0"):
+        list(usable_pairs(model, tokenizer, PAIRS, 0))
+
+
+def test_the_greedy_continuation_ends_with_the_context(model, tokenizer):
+    long = [("a" * 60, "b", "c")]
+    (short,) = rank_pairs(model, tokenizer, long, gains=0, greedy=4)
+    (found,) = rank_pairs(model, tokenizer, long, gains=0, greedy=100)
+    assert found.greedy == short.greedy
+    assert found.greedy_rate == short.greedy_rate
+
+
+def test_half_precision_is_predicted_roughly(llama, tokenizer):
+    half = copy.deepcopy(llama).bfloat16()
+    for objective in ("dpo", "slime"):
+        found = list(rank_pairs(half, tokenizer, PAIRS, objective, gains=0))
+        known = list(rank_pairs(llama, tokenizer, PAIRS, objective, gains=0))
+        rates = np.array([[p.chosen_rate, p.rejected_rate] for p in found])
+        exact = np.array([[p.chosen_rate, p.rejected_rate] for p in known])
+        assert np.abs(rates - exact).max() < 0.1 * np.abs(exact).max()
+    with pytest.raises(InputError, match="runs in half precision"):
+        list(rank_pairs(half, tokenizer, PAIRS, gains=1))
