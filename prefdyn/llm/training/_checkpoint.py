@@ -62,7 +62,7 @@ class Log:
 
     def __init__(self, path: Path, size: int = 0):
         self._file = path.open("ab")
-        self._file.truncate(size)
+        self._file.truncate(min(size, self._file.tell()))  # no longer: that would be zeros
         self._file.seek(0, os.SEEK_END)
 
     def write(self, line: Mapping[str, Any]) -> None:

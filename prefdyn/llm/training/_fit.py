@@ -200,17 +200,17 @@ def make_optimiser(
         raise InputError(f"optimiser {name!r} cannot be made: {error}.") from None
 
 
-def check_finite(loss: float, step: int, rate: float) -> None:
-    """Refuse to go on from a loss that is NaN or infinite."""
-    if math.isfinite(loss):
+def check_finite(value: float, step: int, rate: float, what: str = "loss") -> None:
+    """Refuse to go on from a loss, or what else is meant, that is NaN or infinite."""
+    if math.isfinite(value):
         return
     if step == 0:
         raise InputError(
-            f"The loss is {loss} before the first step: check the model for weights that are not "
-            "finite, or lower the objective's beta."
+            f"The {what} is {value} before the first step: check the model for weights that are "
+            "not finite, or lower the objective's beta."
         )
     raise InputError(
-        f"The loss is {loss} after {step} steps: lower the learning rate, which is {rate:g}."
+        f"The {what} is {value} after {step} steps: lower the learning rate, which is {rate:g}."
     )
 
 

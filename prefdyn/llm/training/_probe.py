@@ -119,7 +119,8 @@ class Probe:
                 for tokens, value in known.items()
                 if not any(tokens[:n] in known for n in range(1, len(tokens)))
             ]
-            masses.append(np.logaddexp.reduce(own))
+            with np.errstate(invalid="ignore"):  # a model of NaN is for the caller to refuse
+                masses.append(np.logaddexp.reduce(own))
         return np.array(masses)
 
     def _cosine(self, model: Any, number: int) -> float:

@@ -150,6 +150,11 @@ class _Run:
         pairs = len(responses) // 2
         if pairs < plan.batch:
             raise InputError(f"There are {pairs} pairs for a batch of {plan.batch}: lower batch.")
+        if 2 * plan.batch < team.size:
+            raise InputError(
+                f"{team.size} processes share the {2 * plan.batch} responses of a batch: raise "
+                "batch, or launch fewer."
+            )
         self.model, self.tokenizer, self.plan, self.out = model, tokenizer, plan, out
         self.team, self.steps = team, plan.length(pairs)
         self.optimiser = make_optimiser(
@@ -163,6 +168,7 @@ class _Run:
             "model": fingerprint(model, tokenizer),
             "data": _digest(responses),
             "reference": None if reference is None else fingerprint(reference, tokenizer),
+            "extra": _digest_of_fields(extra) if extra else None,
         }
         everything = with_what_it_needs(plan.objective, responses)
         known = reference_log_probs(
@@ -200,7 +206,9 @@ class _Run:
         batch = backward(self.model, loss, state.stats, pieces=pieces, team=self.team)
         check_finite(float(batch.loss), step, self.plan.rate)
         rate = self.plan.rate_at(step, self.steps)
-        self._count(state, loss, batch)
+        norm = _clipped(self.model, self.plan.clip)
+        check_finite(norm, step, self.plan.rate, "gradient's norm")
+        self._count(state, loss, batch, norm)
         if step % self.plan.log_every == 0:
             self._log(state, log, rate)
         for group in self.optimiser.param_groups:
@@ -226,6 +234,12 @@ class _Run:
                     f"{self.out} holds a run with another {name}: give another folder, or remove "
                     "this one to start afresh."
                 )
+        done = found["state"]["step"]
+        if done > self.steps:
+            raise InputError(
+                f"{self.out} holds {done} steps already and {self.steps} were asked for: ask for "
+                "at least as many, or give another folder."
+            )
         self.model.load_state_dict(found["model"])
         self.optimiser.load_state_dict(found["optimiser"])
         torch.set_rng_state(found["rng"])
@@ -246,15 +260,15 @@ class _Run:
             },
         )
 
-    def _count(self, state: _State, loss: PairLoss, batch: Batch) -> None:
-        """Add a batch to the means of the next line, and clip its gradient."""
+    def _count(self, state: _State, loss: PairLoss, batch: Batch, norm: float) -> None:
+        """Add a batch, and the norm of its gradient, to the means of the next line."""
         pair = loss.pair(batch.measured.tokens)
         numbers = self.plan.objective.numbers()
         beta = numbers.get("beta", numbers.get("base.beta", 1.0))
         chosen, rejected = beta * pair.chosen_log_ratio, beta * pair.rejected_log_ratio
         values = {
             "loss": batch.loss,
-            "grad_norm": _clipped(self.model, self.plan.clip),
+            "grad_norm": norm,
             "rewards/chosen": chosen.mean(),
             "rewards/rejected": rejected.mean(),
             "rewards/margins": (chosen - rejected).mean(),
@@ -268,6 +282,8 @@ class _Run:
 
     def _log(self, state: _State, log: Log | None, rate: float) -> Reading:
         reading = self.probe.read(self.model)
+        for name, value in reading.items():
+            check_finite(value, state.step, self.plan.rate, name)
         line = {"step": state.step, "epoch": state.step * self.plan.batch / self.batches.M}
         line |= {name: value / state.summed for name, value in state.sums.items()}
         line |= {"learning_rate": rate} | reading | _flat(state.stats)
@@ -275,7 +291,8 @@ class _Run:
             state.loss = line["loss"]
             state.first_loss = state.loss if state.first_loss is None else state.first_loss
             state.sums, state.summed = {}, 0
-            found = warnings_of(state.first, reading, state.first_loss - line["loss"])
+        if state.loss is not None and state.first_loss is not None:
+            found = warnings_of(state.first, reading, state.first_loss - state.loss)
             new = {name: text for name, text in found.items() if name not in state.warnings}
             state.warnings |= new
             line |= {"warnings": list(new.values())} if new else {}
@@ -295,6 +312,14 @@ def _digest(responses: Responses) -> str:
     for part in (responses.prompt_tokens, responses.tokens):
         digest.update(np.array([len(tokens) for tokens in part]).tobytes())
         digest.update(np.concatenate([np.array(tokens) for tokens in part]).tobytes())
+    return digest.hexdigest()
+
+
+def _digest_of_fields(extra: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of further fields of the pairs."""
+    digest = hashlib.sha256()
+    for name, values in sorted(extra.items()):
+        digest.update(name.encode() + np.asarray(values, dtype=float).tobytes())
     return digest.hexdigest()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ class DynamicsCallback(TrainerCallback):
         The pairs themselves: records with ``prompt``, ``chosen`` and ``rejected``, or `Responses`
         of chosen and rejected in turn.
     path
-        A file for the readings; it is written anew.
+        A file for the readings; it is written anew, with null for what is not finite.
 
     Attributes
     ----------
@@ -164,8 +165,13 @@ class DynamicsCallback(TrainerCallback):
 
     def _write(self, line: dict[str, Any]) -> None:
         if self._path is not None:
+            # A run that breaks down is the trainer's to stop; JSON has no NaN.
+            finite = {
+                name: None if isinstance(x, float) and not math.isfinite(x) else x
+                for name, x in line.items()
+            }
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line, allow_nan=False) + "\n")
+                file.write(json.dumps(finite, allow_nan=False) + "\n")
 
     def _responses(self, tokenizer: Any, kwargs: dict[str, Any]) -> Responses:
         if isinstance(self._given, Responses):

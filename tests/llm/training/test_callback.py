@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from prefdyn import InputError
 from prefdyn.llm import DynamicsCallback, encode, log_probs
@@ -165,3 +165,18 @@ def test_probes_of_other_trainers(llama, tokenizer):
 def test_wrong_settings():
     with pytest.raises(InputError, match="every is 0"):
         DynamicsCallback(every=0)
+
+
+def test_a_model_that_breaks_down_is_logged_as_null(llama, tokenizer, tmp_path):
+    """The run is the trainer's to stop: the callback goes on, and its file stays JSON."""
+    model, path = copy.deepcopy(llama), tmp_path / "dynamics.jsonl"
+    watch = DynamicsCallback(probe=ROWS, path=path, every=1)
+    state, args, control = TrainerState(), TrainingArguments(str(tmp_path)), TrainerControl()
+    watch.on_train_begin(args, state, control, model=model, processing_class=tokenizer)
+    with torch.no_grad():
+        model.lm_head.weight[0, 0] = torch.nan
+    state.global_step = 1
+    watch.on_step_end(args, state, control, model)
+    before, after = (json.loads(line) for line in path.read_text().splitlines())
+    assert before["probe/margin"] is not None
+    assert after["probe/margin"] is None

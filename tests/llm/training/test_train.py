@@ -19,6 +19,8 @@ from prefdyn.llm import encode, log_probs, reference_log_probs, train_on
 from prefdyn.llm.training import Plan, read_data, train
 from prefdyn.llm.training import _train as training
 from prefdyn.llm.training._batches import Batches, with_what_it_needs
+from prefdyn.llm.training._gradient import Team
+from prefdyn.llm.training._machines import team_of
 from prefdyn.llm.training._probe import Probe
 
 PAIRS = [
@@ -289,6 +291,84 @@ def test_divergence_names_the_step(llama, tokenizer, responses, tmp_path):
     wild = plan(optimiser="sgd", rate=1e30)
     with pytest.raises(InputError, match="after 1 steps: lower the learning rate"):
         train(copy.deepcopy(llama), tokenizer, responses, wild, tmp_path)
+
+
+def test_divergence_in_the_last_step_leaves_no_model(llama, tokenizer, responses, tmp_path):
+    wild = plan(rate=1e30, steps=1)
+    with pytest.raises(InputError, match="is nan after 1 steps: lower the learning rate"):
+        train(copy.deepcopy(llama), tokenizer, responses, wild, tmp_path)
+    assert not (tmp_path / "model").exists()
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
+def test_a_gradient_that_is_not_finite_is_not_followed(
+    llama, tokenizer, responses, tmp_path, monkeypatch
+):
+    def poisoned(model, loss, stats, **settings):
+        batch = whole(model, loss, stats, **settings)
+        model.lm_head.weight.grad[0, 0] = torch.inf
+        return batch
+
+    whole = training.backward
+    monkeypatch.setattr(training, "backward", poisoned)
+    with pytest.raises(InputError, match="gradient's norm is inf before the first step"):
+        train(copy.deepcopy(llama), tokenizer, responses, plan(), tmp_path)
+
+
+def test_what_becomes_true_in_the_last_step_is_said(
+    llama, tokenizer, responses, tmp_path, monkeypatch
+):
+    """The last line may have no loss of its own: the one before it was at the last step."""
+
+    def of_the_last(first, now, gain):
+        heard.append((now, gain))
+        return {"last": "so it ends"} if len(heard) == 3 else {}
+
+    heard: list = []
+    monkeypatch.setattr(training, "warnings_of", of_the_last)
+    settings = plan(steps=5, log_every=4)
+    done = train(copy.deepcopy(llama), tokenizer, responses, settings, tmp_path)
+    log = lines(tmp_path)
+    assert [line["step"] for line in log] == [0, 4, 5]
+    assert "loss" not in log[-1]
+    assert heard[-1] == (done.last, log[0]["loss"] - log[1]["loss"])
+    assert list(done.warnings) == log[-1]["warnings"] == ["so it ends"]
+
+
+def test_a_log_that_was_removed_begins_anew(llama, tokenizer, responses, tmp_path):
+    train(copy.deepcopy(llama), tokenizer, responses, plan(steps=4), tmp_path)
+    (tmp_path / "log.jsonl").unlink()
+    train(copy.deepcopy(llama), tokenizer, responses, plan(), tmp_path)
+    assert [line["step"] for line in lines(tmp_path)] == [4, 6]
+
+
+def test_fewer_steps_than_were_taken_are_refused(llama, tokenizer, responses, tmp_path):
+    train(copy.deepcopy(llama), tokenizer, responses, plan(steps=4), tmp_path)
+    with pytest.raises(InputError, match="holds 4 steps already and 2 were asked for"):
+        train(copy.deepcopy(llama), tokenizer, responses, plan(steps=2), tmp_path)
+
+
+def test_another_field_of_the_pairs_is_another_run(llama, tokenizer, responses, tmp_path):
+    for rate, known in ((0.9, True), (0.8, False)):
+        rates: dict[str, np.ndarray] = {
+            "chosen_win_rate": np.full(5, rate),
+            "rejected_win_rate": np.full(5, 1 - rate),
+        }
+        run = (copy.deepcopy(llama), tokenizer, responses, plan(objective="sppo", steps=1))
+        if known:
+            train(*run, tmp_path, extra=rates)
+            continue
+        with pytest.raises(InputError, match="holds a run with another extra"):
+            train(*run, tmp_path, extra=rates)
+
+
+def test_more_processes_than_responses_are_refused(
+    llama, tokenizer, responses, tmp_path, monkeypatch
+):
+    accelerator, _ = team_of(llama)
+    monkeypatch.setattr(training, "team_of", lambda model: (accelerator, Team(0, 5)))
+    with pytest.raises(InputError, match="5 processes share the 4 responses of a batch"):
+        train(copy.deepcopy(llama), tokenizer, responses, plan(), tmp_path)
 
 
 def test_displacement_is_put_in_words_once(llama, tokenizer, responses, tmp_path):
