@@ -70,6 +70,8 @@ class Iterate(ModelOptions, Recipe):
         game = one_game(self.game)
         inner = llm.Inner(self.optimiser, self.rate, self.steps, self.residual)
         material = self._material()
+        if self.out is not None:
+            self.out.mkdir(parents=True, exist_ok=True)
         lm = llm.load(self.model, device=self.device, dtype=self.dtype, adapter=self.adapter)
         prompt, responses = material or self._written(lm, game.K)
         chosen = self.parameters.split(",")

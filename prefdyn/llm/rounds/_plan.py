@@ -13,7 +13,7 @@ from prefdyn._inputs import choice, count
 from prefdyn._simulate import Orbit
 from prefdyn.games import PreferenceMatrix
 from prefdyn.llm._encoding import Responses
-from prefdyn.llm._parameters import Selection, select_parameters
+from prefdyn.llm._parameters import Selection, at_rest, select_parameters
 from prefdyn.llm.reference import fingerprint
 from prefdyn.llm.rounds._candidates import Candidates
 from prefdyn.llm.rounds._inner import Inner, measured
@@ -114,7 +114,9 @@ class RoundPlan:
         rounds = count(rounds, "rounds", least=0)
         inner = self._inner()
         chosen = select_parameters(model, self.parameters)
-        start = log_softmax(found.outward(measured(model, found.responses, found.prompts)))
+        with at_rest(model, chosen):
+            now = measured(model, found.responses, found.prompts)
+        start = log_softmax(found.outward(now))
         rule = self._rule(game, start)
         store = None
         if checkpoint is not None:

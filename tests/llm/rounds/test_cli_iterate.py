@@ -98,3 +98,17 @@ def test_mistakes_are_refused_in_a_sentence(run, tmp_path, options, words):
     assert printed.out == ""
     assert words in printed.err
     assert printed.err.count("\n") == 1
+
+
+def test_no_round_at_all_is_written_too(run, tmp_path):
+    code, printed = run("--prompt", "ab", "--rounds", "0", "--out", "new/folder")
+    assert (code, printed.err) == (0, "")
+    assert len((tmp_path / "new" / "folder" / "rounds.csv").read_text().splitlines()) == 1 + 3
+
+
+def test_a_file_in_the_place_of_the_folder_is_found_before_training(run, tmp_path, monkeypatch):
+    (tmp_path / "out").write_text("")
+    monkeypatch.setattr("prefdyn.llm.mrs_rounds", None)
+    code, printed = run("--prompt", "ab", "--out", "out")
+    assert code == 2
+    assert printed.err == "prefdyn: out: File exists.\n"

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from transformers import GPT2Config, GPT2LMHeadModel
 
 import prefdyn
 from prefdyn import InputError, NoOptimum
@@ -283,3 +284,14 @@ def test_inner_loop_refuses_numbers_out_of_range():
     for wrong in wrongs:
         with pytest.raises(InputError):
             Inner(**wrong)
+
+
+def test_the_start_is_measured_without_dropout(tokenizer):
+    """A model that comes out of somebody's training loop is still in training mode."""
+    model = GPT2LMHeadModel(
+        GPT2Config(vocab_size=34, n_embd=16, n_layer=1, n_head=2, n_positions=32, resid_pdrop=0.5)
+    )
+    model.train()
+    run = run_rounds(model, tokenizer, rounds=0)
+    assert np.array_equal(run.rule.log_ref, run.log_policies[0])
+    assert model.training
