@@ -114,7 +114,8 @@ def run(
     Returns
     -------
     list of Record
-        Of all experiments, in the order of `ORDER`.
+        Of all experiments in the folder that are of this model, size, seed and source, in the order
+        of `ORDER`.
 
     Raises
     ------
@@ -130,15 +131,14 @@ def run(
     lm = setup.load()
     about = describe(lm, setup)
     key = _key(about)
-    results = {}
-    missing = []
-    for name in sorted(set(experiments), key=_LONGEST_FIRST.index):
-        stored = _read(out / f"{name}.json", key)
-        if stored is None:
-            missing.append(name)
-        else:
-            results[name] = stored
-            _tell(report, name, stored)
+    # What was run before stays in the list, also when this run asks for others.
+    known = {name: _read(out / f"{name}.json", key) for name in ORDER}
+    results = {name: stored for name, stored in known.items() if stored is not None}
+    wanted = sorted(set(experiments), key=_LONGEST_FIRST.index)
+    missing = [name for name in wanted if name not in results]
+    for name in wanted:
+        if name in results:
+            _tell(report, name, results[name])
     for name, result in _run_all(missing, setup, key, processes):
         results[name] = result
         _tell(report, name, result)

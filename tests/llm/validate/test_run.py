@@ -80,6 +80,18 @@ def test_what_is_done_is_not_done_again(fakes, tmp_path):
     assert len(fakes) == 2 * done
 
 
+def test_one_more_experiment_joins_those_that_are_there(fakes, tmp_path, monkeypatch):
+    run(tmp_path, "rounds")
+    broken = sys.modules["prefdyn.llm.validate.squeezing"]
+    monkeypatch.setattr(broken, "measure", lambda *arguments: {"slope": 2.0})
+    monkeypatch.setattr(
+        broken, "records", lambda *arguments: [validate.told("squeezing", "greedy", 1.0)]
+    )
+    assert [r.experiment for r in run(tmp_path, "squeezing")] == ["rounds", "squeezing"]
+    assert len(json.loads((tmp_path / "validation.json").read_text())) == 2
+    assert [r.experiment for r in run(tmp_path, "squeezing", seed=1)] == ["squeezing"]
+
+
 def test_predictions_of_a_killed_run_are_kept(fakes, tmp_path):
     run(tmp_path, "rounds")
     (tmp_path / "rounds.json").unlink()
