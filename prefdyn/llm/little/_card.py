@@ -32,14 +32,14 @@ tested offline. It is not meant for anything else.
 **Data.** Documents that a grammar of our own writes (`prefdyn/llm/little/grammar.py`): short
 stories, true statements about things and words, and questions with answers, where several answer
 words ("No", "Never", "Nope") are right for the same question with different frequencies. No text
-written by anybody else is in it. Training saw {tokens:,} tokens, none of them twice.
+written by anybody else is in it. Training saw {tokens:,} tokens in one pass.
 
 **Tokenizer.** Byte-level BPE trained on the same grammar; `<s>` begins a text, `</s>` ends it. The
 chat template writes a user's message as `Q: …` and the assistant's as `A: …`.
 
 **Training.** `python -m prefdyn.llm.little.train`: AdamW, learning rate {rate} (5 % warm-up, half
 cosine), weight decay 0.1, {batch} rows of {length} tokens per step, {steps} steps, seed {seed},
-{threads} thread; some five minutes on one idle core, and the same bits again on the same machine
+{threads} thread; eight minutes on one core of a busy machine, and the same bits again on the same machine
 and versions ({versions}).
 Grammar and weights were frozen before the first experiment was run on them.
 

@@ -95,7 +95,7 @@ def main(settings: Train) -> dict[str, Any]:
 
 
 def fit(settings: Train, tokenizer: Any) -> tuple[Any, list[dict[str, float]]]:
-    """Train a new model by AdamW on rows of fresh text; nothing is seen twice.
+    """Train a new model by AdamW on rows of fresh text, in one pass.
 
     Returns
     -------
