@@ -39,8 +39,8 @@ chat template writes a user's message as `Q: …` and the assistant's as `A: …
 
 **Training.** `python -m prefdyn.llm.little.train`: AdamW, learning rate {rate} (5 % warm-up, half
 cosine), weight decay 0.1, {batch} rows of {length} tokens per step, {steps} steps, seed {seed},
-{threads} thread; eight minutes on one core of a busy machine, and the same bits again on the same machine
-and versions ({versions}).
+{threads} thread; eight minutes on one core of a busy machine, and the same bits
+again on the same machine and versions ({versions}).
 Grammar and weights were frozen before the first experiment was run on them.
 
 **Held-out perplexity** per token: **{perplexity:.3f}** on {held_out} rows of {length} tokens of
