@@ -1,12 +1,30 @@
-"""An objective and its parameters, as they are written on a command line."""
+"""Preference pairs and an objective, as they are written on a command line."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from tyro.conf import arg
 
 from prefdyn._errors import InputError
+from prefdyn.cli._model import ModelOptions
 
 if TYPE_CHECKING:
     from prefdyn.objectives import Objective
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions(ModelOptions):
+    """Pairs, and an objective on them; the commands that step on pairs derive from it."""
+
+    data: Annotated[str, arg(metavar="FILE")]
+    """JSONL, JSON or Parquet file with prompt, chosen and rejected; or a hub data set."""
+    objective: Annotated[str, arg(metavar="ID")] = "dpo"
+    """What a step minimises: dpo, ipo, simpo or the id of another objective."""
+    beta: Annotated[float | None, arg(metavar="BETA", help_behavior_hint="")] = None
+    """The objective's beta; its own default where left out."""
+    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE", help_behavior_hint="")] = ()
+    """Further parameters of the objective."""
 
 
 def objective(id: str, beta: float | None, settings: Iterable[str]) -> "Objective":

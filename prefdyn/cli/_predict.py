@@ -9,13 +9,13 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from prefdyn.cli._model import ModelOptions
+from prefdyn.cli._objective import PairOptions, objective
 
 Optional = arg(help_behavior_hint="")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Predict(ModelOptions):
+class Predict(PairOptions):
     """Rank preference pairs by what a training step on them will do: which chosen answers fall.
 
     A prediction costs a few passes per pair and no training.  A run that was interrupted goes on
@@ -26,16 +26,8 @@ class Predict(ModelOptions):
       prefdyn predict --data pairs.jsonl --objective simpo --keep 0.9 --out ranked
     """
 
-    data: Annotated[str, arg(metavar="FILE")]
-    """JSONL, JSON or Parquet file with prompt, chosen and rejected; or a hub data set."""
     out: Annotated[Path, arg(metavar="DIR")]
     """Folder for the predictions, the report, and the pairs worth keeping."""
-    objective: Annotated[str, arg(metavar="ID")] = "dpo"
-    """What a step minimises: dpo, ipo, simpo or the id of another objective."""
-    beta: Annotated[float | None, arg(metavar="BETA"), Optional] = None
-    """The objective's beta; its own default where left out."""
-    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE"), Optional] = ()
-    """Further parameters of the objective."""
     rate: Annotated[float | None, arg(metavar="RATE"), Optional] = None
     """Learning rate of plain gradient descent, to report changes in nats."""
     batch: Annotated[int, arg(metavar="N")] = 8
@@ -71,7 +63,6 @@ class Predict(ModelOptions):
 
     def answer(self) -> dict[str, Any]:
         """Predict, rank, and write the files."""
-        from prefdyn.cli._objective import objective
         from prefdyn.llm.models import load
         from prefdyn.llm.ranking._data_set import rank_file
 

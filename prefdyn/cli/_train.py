@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
-from prefdyn.cli._model import ModelOptions
+from prefdyn.cli._objective import PairOptions, objective
 
 Optional = arg(help_behavior_hint="")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Train(ModelOptions):
+class Train(PairOptions):
     """Train a language model on preference pairs with any objective, and log its dynamics.
 
     A run that was interrupted goes on when the same command is given again.  Several GPUs:
@@ -24,18 +24,10 @@ class Train(ModelOptions):
       prefdyn train --data pairs.jsonl --objective spo --set base=ipo lam=1 --rate 1e-5 --out run
     """
 
-    data: Annotated[str, arg(metavar="FILE")]
-    """JSONL, JSON or Parquet file with prompt, chosen and rejected; or a hub data set."""
     rate: Annotated[float, arg(metavar="RATE")]
     """Learning rate."""
     out: Annotated[Path, arg(metavar="DIR")]
     """Folder for the model, the log (log.jsonl) and the checkpoint."""
-    objective: Annotated[str, arg(metavar="ID")] = "dpo"
-    """What is minimised: dpo, ipo, simpo or the id of another objective."""
-    beta: Annotated[float | None, arg(metavar="BETA"), Optional] = None
-    """The objective's beta; its own default where left out."""
-    set: Annotated[tuple[str, ...], arg(metavar="NAME=VALUE"), Optional] = ()
-    """Further parameters of the objective."""
     reference: Annotated[str | None, arg(metavar="NAME"), Optional] = None
     """Reference model; by default the model itself, before training."""
     cache: Annotated[Path | None, arg(metavar="DIR"), Optional] = None
@@ -77,7 +69,6 @@ class Train(ModelOptions):
 
     def answer(self) -> dict[str, Any]:
         """Read, train, save."""
-        from prefdyn.cli._objective import objective
         from prefdyn.llm.models import load
         from prefdyn.llm.training import Plan, read_data, train
 

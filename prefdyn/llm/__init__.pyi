@@ -8,6 +8,7 @@ from ._pair_head import PairHead as PairHead
 from ._pair_head import pair_head as pair_head
 from ._pair_loss import PairLoss as PairLoss
 from ._pair_loss import with_mismatched as with_mismatched
+from ._usable import usable_pairs as usable_pairs
 from .data import PreferencePair as PreferencePair
 from .data import encode_pairs as encode_pairs
 from .data import paired_responses as paired_responses
@@ -33,7 +34,6 @@ from .ranking._rank import Gain as Gain
 from .ranking._rank import PairPrediction as PairPrediction
 from .ranking._rank import cross_effects as cross_effects
 from .ranking._rank import rank_pairs as rank_pairs
-from .ranking._rank import usable_pairs as usable_pairs
 from .reference import fingerprint as fingerprint
 from .reference import reference_log_probs as reference_log_probs
 from .rounds._inner import Inner as Inner

@@ -17,10 +17,11 @@ from prefdyn._files import write_atomically
 from prefdyn._inputs import choice, count, positive, share
 from prefdyn.llm._memory import enough_memory
 from prefdyn.llm._parameters import Selection
+from prefdyn.llm._usable import usable_pairs
 from prefdyn.llm.data import read_pairs
 from prefdyn.llm.ranking._kept import kept_name, write_kept
 from prefdyn.llm.ranking._pieces import Pieces, Row
-from prefdyn.llm.ranking._rank import rank_pairs, usable_pairs
+from prefdyn.llm.ranking._rank import rank_pairs
 from prefdyn.llm.ranking._ranked import CRITERIA, FORMATS, Scores, summary, with_ranks, write_rows
 from prefdyn.llm.ranking._report import report
 from prefdyn.llm.reference import fingerprint

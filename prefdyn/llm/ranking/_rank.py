@@ -9,64 +9,19 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from prefdyn import objectives
-from prefdyn._errors import InputError
 from prefdyn._inputs import count
 from prefdyn.displacement import scores
 from prefdyn.displacement.diagnosis import Entanglement
 from prefdyn.llm import sampling
 from prefdyn.llm._encoding import Tokens
-from prefdyn.llm._forward import check_fits, context_of
+from prefdyn.llm._forward import context_of
 from prefdyn.llm._parameters import Selection
-from prefdyn.llm.data import BadRecord, PairReader, PreferencePair, encode_pairs, paired_responses
+from prefdyn.llm._usable import usable_pairs
+from prefdyn.llm.data import paired_responses
 from prefdyn.llm.geometry._forward_mode import Direction, gradient_products
 from prefdyn.llm.geometry._next_token import next_token_rates
 from prefdyn.llm.ranking._batch_effects import BatchEffects, batch_effects
 from prefdyn.llm.ranking._pair_prediction import Gain, PairPrediction
-
-
-def usable_pairs(
-    model: Any,
-    tokenizer: Any,
-    pairs: Iterable[Any],
-    max_length: int | None = None,
-    *,
-    skip_bad: bool = False,
-) -> PairReader:
-    """Pairs as token ids that a model can run.
-
-    Parameters
-    ----------
-    model, tokenizer
-        A causal language model and its tokenizer.
-    pairs
-        Of `read_pairs`, or ``(prompt, chosen, rejected)``; encoded ones stay as they are.
-    max_length
-        Most tokens of prompt and completion together, by default what the model's context holds;
-        the end of longer completions is cut off.
-    skip_bad
-        Whether to leave out pairs that cannot be used, and to count them in ``skipped``.
-
-    Raises
-    ------
-    InputError
-        When iterated: as of `encode_pairs`, and for tokens outside the model's vocabulary.
-    """
-    length = context_of(model) if max_length is None else max_length
-
-    def fitting(pair: PreferencePair) -> PreferencePair:
-        try:
-            check_fits(model, paired_responses([pair])[0])
-        except InputError as error:
-            raise BadRecord(pair.line, "does not fit the model", str(error)) from None
-        return pair
-
-    if not isinstance(pairs, PairReader):
-        pairs = (
-            pair if isinstance(pair, PreferencePair) else PreferencePair(*pair, line=number)
-            for number, pair in enumerate(pairs, 1)
-        )
-    encoded = encode_pairs(tokenizer, pairs, length, skip_bad=skip_bad)
-    return PairReader(encoded, fitting, skip_bad)
 
 
 class Push(NamedTuple):

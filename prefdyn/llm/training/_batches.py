@@ -11,9 +11,9 @@ from torch import Tensor
 
 from prefdyn._errors import InputError
 from prefdyn.llm._encoding import Responses
-from prefdyn.llm._forward import check_fits, context_of
 from prefdyn.llm._pair_loss import PairLoss, with_mismatched
-from prefdyn.llm.data import encode_pairs, paired_responses, read_pairs
+from prefdyn.llm._usable import usable_pairs
+from prefdyn.llm.data import paired_responses, read_pairs
 from prefdyn.objectives import Objective
 
 
@@ -55,19 +55,9 @@ def read_data(
     InputError
         For a pair that cannot be used, or if none is left.
     """
-    length = context_of(model) if max_length is None else max_length
     raw = read_pairs(source, skip_bad=skip_bad)
-    reader = encode_pairs(tokenizer, raw, length, skip_bad=skip_bad)
-    kept = []
-    for pair in reader:
-        try:
-            check_fits(model, paired_responses([pair])[0])
-        except InputError as error:
-            if not skip_bad:
-                raise InputError(f"Line {pair.line}: {error}") from None
-            reader.skipped["does not fit the model"] += 1
-        else:
-            kept.append(pair)
+    reader = usable_pairs(model, tokenizer, raw, max_length, skip_bad=skip_bad)
+    kept = list(reader)
     if not kept:
         raise InputError(f"{source} has no pair that can be used ({dict(reader.skipped)}).")
     return Data(paired_responses(kept)[0], dict(reader.skipped))

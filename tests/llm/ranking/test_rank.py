@@ -9,7 +9,8 @@ import torch
 
 from prefdyn import InputError, llm, objectives
 from prefdyn.llm import Responses
-from prefdyn.llm.ranking._rank import CrossEffects, Push, cross_effects, rank_pairs, usable_pairs
+from prefdyn.llm._usable import usable_pairs
+from prefdyn.llm.ranking._rank import CrossEffects, Push, cross_effects, rank_pairs
 from prefdyn.llm.training._gradient import backward
 
 PAIRS = [
