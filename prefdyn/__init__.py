@@ -7,8 +7,8 @@ round's policy into the next round's.  `orbit` and `ensemble` run that map; `fix
 The public names are listed in ``__init__.pyi`` and load when first used.
 """
 
-import lazy_loader
+from prefdyn._lazy import attach_stub
 
 __version__ = "0.1.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

@@ -1,5 +1,5 @@
 """The language-model companion: the same predictions, measured on real language models."""
 
-import lazy_loader as _lazy
+from prefdyn._lazy import attach_stub as _attach_stub
 
-__getattr__, __dir__, __all__ = _lazy.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = _attach_stub(__name__, __file__)

@@ -1,17 +1,19 @@
 """The operations that a language model's head and its gradients are made of.
 
-One function per operation, which picks an implementation; today there is one each, in plain
-torch, the twin that every faster one is held to.  Nothing of the package is imported here, and no
-objective is known: coefficients come in as numbers.
+One function per operation, which picks an implementation by the device: a Triton kernel, or its
+twin in plain torch, which the kernel is held to; `using` and the environment variable
+PREFDYN_KERNELS choose otherwise.  Nothing of the package is imported here, nothing but torch,
+triton and numpy is needed, and no objective is known: coefficients come in as numbers.
 """
 
 import torch
 from torch import Tensor
 
 from prefdyn.llm.kernels import _gram, _products, _rows
+from prefdyn.llm.kernels._backend import using
 from prefdyn.llm.kernels._rows import RowStats
 
-__all__ = ["RowStats", "add_product", "dz_row", "row_stats", "segmented_gram"]
+__all__ = ["RowStats", "add_product", "dz_row", "row_stats", "segmented_gram", "using"]
 
 
 def row_stats(logits: Tensor, targets: Tensor, block: int | None = None) -> RowStats:

@@ -31,6 +31,6 @@ Of the probe, a few pairs that are measured at every line, in nats:
 ``stats/...`` are the objective's running statistics; ``warnings`` are sentences that became true.
 """
 
-import lazy_loader
+from prefdyn._lazy import attach_stub
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
