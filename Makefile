@@ -11,6 +11,7 @@ PY   := $(VENV)/bin/python
 CONTENT    := $(shell cat pyproject.toml constraints.txt | cksum | tr ' ' '-')
 STAMP      := $(VENV)/.ready-$(CONTENT)
 DOCS_STAMP := $(VENV)/.docs-ready-$(CONTENT)
+PEERS_STAMP := $(VENV)/.peers-ready-$(CONTENT)
 INSTALL    := $(PY) -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 # Arrays here are small: threads inside one process only get in each other's way, so parallel
@@ -50,7 +51,7 @@ docs: $(DOCS_STAMP) ## the documentation, in docs/_build/html
 	@$(PY) -m sphinx -q -W --keep-going -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-bench: $(STAMP) ## this package against plain NumPy, SciPy and torch, as ratios
+bench: $(PEERS_STAMP) ## this package against its peers, as ratios
 	@$(PY) -m benchmarks
 
 clean: ## remove everything that a command here rebuilds, except .venv
@@ -73,4 +74,10 @@ $(DOCS_STAMP): $(STAMP)
 	@echo "Installing the documentation tools ..."
 	@$(INSTALL) -e '.[docs]'
 	@rm -f $(VENV)/.docs-ready-*
+	@touch $@
+
+$(PEERS_STAMP): $(STAMP)
+	@echo "Installing what the benchmarks compare with ..."
+	@$(INSTALL) -e '.[peers]'
+	@rm -f $(VENV)/.peers-ready-*
 	@touch $@
