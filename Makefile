@@ -23,7 +23,7 @@ export NUMBA_NUM_THREADS := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help reproduce test test-all lint docs bench clean
+.PHONY: help reproduce test test-all test-gpu lint docs bench bench-gpu clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | \
@@ -41,6 +41,9 @@ test: $(STAMP) ## the fast tests
 test-all: $(STAMP) ## every test, with many more random examples
 	@$(PY) -m pytest -q -n $(WORKERS) -m "slow or not slow" --hypothesis-profile=thorough
 
+test-gpu: ## the kernels against float64, on this machine's GPU; needs torch, triton, numpy, pytest
+	@$(PYTHON) -m pytest -q --noconftest tests/llm/kernels/suite/check_*.py
+
 lint: $(STAMP) ## style, types and the import contracts
 	@$(PY) -m ruff check -q .
 	@$(PY) -m ruff format -q --check .
@@ -53,6 +56,9 @@ docs: $(DOCS_STAMP) ## the documentation, in docs/_build/html
 
 bench: $(PEERS_STAMP) ## this package against its peers, as ratios
 	@$(PY) -m benchmarks
+
+bench-gpu: ## the kernels against their peers, on this machine's GPU
+	@$(PYTHON) -m benchmarks.gpu
 
 clean: ## remove everything that a command here rebuilds, except .venv
 	@rm -rf .cache .hypothesis .import_linter_cache .pytest_cache .ruff_cache \
