@@ -5,10 +5,16 @@ there is one, else through Triton's interpreter (``TRITON_INTERPRET=1``).  It ne
 numpy and pytest only.
 """
 
+import os
+
+import pytest
 import torch
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ON_GPU = DEVICE == "cuda"
+
+if not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1":
+    pytest.exit("There is no GPU here that torch can use: set TRITON_INTERPRET=1 to interpret.", 1)
 
 
 def draw(*shape, seed=0, size=1.0, dtype=torch.float32):
