@@ -44,6 +44,7 @@ def dz_row(
     coefficients: Tensor,
     scale: float = 1.0,
     cap: float | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Write ``c_i (e_y - p_i)`` over the logits: the gradient of ``c_i log p_i(y_i)``.
 
@@ -52,7 +53,7 @@ def dz_row(
     Parameters
     ----------
     logits
-        (N, V); overwritten, and returned.
+        (N, V), each row without gaps; overwritten.
     stats
         What `row_stats` said of them.
     targets
@@ -61,8 +62,17 @@ def dz_row(
         c, (N,).
     scale, cap
         Of logits ``z = cap tanh(scale u / cap)``: the gradient is the one in u.
+    dtype
+        Of the result: the logits' (None), or a lower one, for products in that precision.  Entries
+        are rounded once, when they are written; what is too small or too large for the dtype is
+        lost, so float16 is for coefficients that are known to suit it.
+
+    Returns
+    -------
+    torch.Tensor
+        (N, V): the logits themselves, or a view of the first bytes of each of their rows.
     """
-    return _rows.dz_row(logits, stats, targets, coefficients, scale, cap)
+    return _rows.dz_row(logits, stats, targets, coefficients, scale, cap, dtype)
 
 
 def add_product(out: Tensor, a: Tensor, b: Tensor, *, fresh: bool = False) -> Tensor:

@@ -89,12 +89,15 @@ def dz_row(
     coefficients: Tensor,
     scale: float = 1.0,
     cap: float | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Tensor:
     """Plain-torch twin of `prefdyn.llm.kernels.dz_row`."""
+    out = narrowed(logits, dtype)
     rows = _rows_of_a_piece(logits, logits.shape[1])
     columns = (stats.maximum, stats.log_sum, stats.log_prob, targets, coefficients)
     parts = (column.split(rows) for column in columns)
-    for z, m, log_s, log_p, y, c in zip(logits.split(rows), *parts, strict=True):
+    pieces = zip(out.split(rows), logits.split(rows), *parts, strict=True)
+    for to, z, m, log_s, log_p, y, c in pieces:
         slope = None if cap is None else (z / cap).square_().neg_().add_(1)
         z.sub_(m[:, None]).sub_(log_s[:, None]).exp_().mul_(-c[:, None])
         z.scatter_(1, y.clamp(min=0)[:, None], (-c * torch.expm1(log_p))[:, None])
@@ -103,7 +106,24 @@ def dz_row(
         if scale != 1.0:
             z.mul_(scale)
         z[y < 0] = 0  # touches no other row
-    return logits
+        if to.dtype != z.dtype:
+            to.copy_(z.to(to.dtype))  # by way of a copy, as the two share their memory
+    return out
+
+
+def narrowed(logits: Tensor, dtype: torch.dtype | None) -> Tensor:
+    """(N, V) of another dtype in the first bytes of each row; the logits themselves for None.
+
+    Raises
+    ------
+    ValueError
+        If the dtype is wider than the logits', so that a row has no room for it.
+    """
+    if dtype is None or dtype == logits.dtype:
+        return logits
+    if dtype.itemsize > logits.element_size():
+        raise ValueError(f"dtype is {dtype}, wider than the logits' {logits.dtype}: give a lower.")
+    return logits.view(dtype)[:, : logits.shape[1]]
 
 
 def _rows_of_a_piece(logits: Tensor, width: int) -> int:

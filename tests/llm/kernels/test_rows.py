@@ -192,3 +192,23 @@ def test_products_in_the_precision_of_the_result(monkeypatch, low):
     out = add_product(torch.full((5, 11), math.nan, dtype=exact), a, b, fresh=True)
     assert relative(out, expected) <= 1e-6
     assert relative(add_product(out, a, b), 2 * expected) <= 1e-6
+
+
+@pytest.mark.parametrize("low", [torch.float16, torch.bfloat16])
+def test_a_narrow_gradient_in_the_rows_of_the_logits(low):
+    z, targets = draw(9, 41)
+    targets[4] = -1
+    stats, c = row_stats(z, targets), torch.linspace(-2, 3, 9)
+    wide = dz_row(z.clone(), stats, targets, c, 0.5, 20.0)
+    buffer = torch.full((9, 48), math.nan)
+    buffer[:, :41] = z
+    narrow = dz_row(buffer[:, :41], stats, targets, c, 0.5, 20.0, dtype=low)
+    assert narrow.data_ptr() == buffer.data_ptr()
+    assert narrow.stride() == (96, 1)
+    assert torch.equal(narrow, wide.to(low))
+
+
+def test_a_wider_gradient_is_refused():
+    z, targets = draw(2, 5)
+    with pytest.raises(ValueError, match=r"dtype is torch.float64, wider than"):
+        dz_row(z, row_stats(z, targets), targets, torch.ones(2), dtype=torch.float64)
