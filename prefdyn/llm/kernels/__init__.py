@@ -9,11 +9,22 @@ triton and numpy is needed, and no objective is known: coefficients come in as n
 import torch
 from torch import Tensor
 
-from prefdyn.llm.kernels import _gram, _products, _rows
-from prefdyn.llm.kernels._backend import using
+from prefdyn.llm.kernels import _gram, _orbits, _products, _rows
+from prefdyn.llm.kernels._backend import takes_triton, using
+from prefdyn.llm.kernels._orbits import Moved
 from prefdyn.llm.kernels._rows import RowStats
 
-__all__ = ["RowStats", "add_product", "dz_row", "row_stats", "segmented_gram", "using"]
+__all__ = [
+    "Moved",
+    "RowStats",
+    "add_product",
+    "dz_row",
+    "mixed_orbits",
+    "pair_orbits",
+    "row_stats",
+    "segmented_gram",
+    "using",
+]
 
 
 def row_stats(logits: Tensor, targets: Tensor, block: int | None = None) -> RowStats:
@@ -27,13 +38,18 @@ def row_stats(logits: Tensor, targets: Tensor, block: int | None = None) -> RowS
         (N,) token ids; a row whose target is negative is ignored.
     block
         Entries of the vocabulary that are read at a time, with running sums that are rescaled
-        whenever a larger logit comes; None reads whole rows.
+        whenever a larger logit comes; None leaves it to the implementation.  The kernel takes the
+        next power of two.
 
     Returns
     -------
     RowStats
         In the dtype of the logits.
     """
+    if _by_rows(logits):
+        from prefdyn.llm.kernels import _rows_triton
+
+        return _rows_triton.row_stats(logits, targets, block)
     return _rows.row_stats(logits, targets, block)
 
 
@@ -72,6 +88,10 @@ def dz_row(
     torch.Tensor
         (N, V): the logits themselves, or a view of the first bytes of each of their rows.
     """
+    if _by_rows(logits):
+        from prefdyn.llm.kernels import _rows_triton
+
+        return _rows_triton.dz_row(logits, stats, targets, coefficients, scale, cap, dtype)
     return _rows.dz_row(logits, stats, targets, coefficients, scale, cap, dtype)
 
 
@@ -126,3 +146,107 @@ def segmented_gram(
         (R, R); symmetric to the bit where the factors are one.
     """
     return _gram.segmented_gram(a, d, segments, count, block, a2, d2, segments2, accumulate)
+
+
+def _by_rows(logits: Tensor) -> bool:
+    """Whether the row kernels run: on rows without gaps, in single precision or lower."""
+    apt = logits.numel() > 0 and logits.stride(1) == 1 and logits.dtype != torch.float64
+    return apt and takes_triton(logits)
+
+
+def mixed_orbits(
+    games: Tensor,
+    which: Tensor,
+    theta: Tensor,
+    rounds: int,
+    *,
+    gain: Tensor,
+    alpha: Tensor,
+    lam: Tensor,
+    drift: Tensor,
+    offline: Tensor,
+    fitted: bool,
+) -> Moved:
+    r"""Advance n orbits that answer a game, with a mixed reference and sampler.
+
+    .. math:: \theta' = \alpha\theta + \mathrm{drift} + \mathrm{gain}\; d(\mu),\qquad
+              \mu = \lambda\,\mathrm{softmax}(\theta) + \mathrm{offline}
+
+    centred.  The drive d is ``G mu``, or the scores r with
+    ``sum_j mu_j sigmoid(r_i - r_j) = (G mu)_i``.  All numbers are in double precision.
+
+    Parameters
+    ----------
+    games
+        G, (games, K, K), K at most 64 on a GPU; to be `fitted`, probabilities with 1/2 on the
+        diagonal.
+    which
+        (n,) game of each orbit, whole numbers.
+    theta
+        Logits (n, K), left as they are.
+    rounds
+        Rounds to run, from 0.
+    gain, alpha, lam
+        (n,).
+    drift, offline
+        (n, K).
+    fitted
+        Whether the drive is the fit, by Newton's method from the last round's scores.
+
+    Returns
+    -------
+    Moved
+        Logits, moments of the policies, and which orbits failed: those whose fit does not exist.
+    """
+    backend = _orbits
+    if takes_triton(theta):
+        from prefdyn.llm.kernels import _orbits_triton as backend
+    return backend.mixed_orbits(
+        games,
+        which,
+        theta,
+        rounds,
+        gain=gain,
+        alpha=alpha,
+        lam=lam,
+        drift=drift,
+        offline=offline,
+        fitted=fitted,
+    )
+
+
+def pair_orbits(
+    weights: Tensor, theta: Tensor, rounds: int, *, rate: Tensor, reference: Tensor, push: Tensor
+) -> Moved:
+    r"""Advance n orbits of logits that pairs of responses push apart.
+
+    .. math:: \theta' = \theta + \mathrm{rate} \sum_{ij} W_{ij}\,
+              p(h_{ij})\,(e_i - e_j),\qquad p(h) = a - b h + c\,\sigma(-d h)
+
+    with the gaps ``h_ij = (theta_i - ref_i) - (theta_j - ref_j)``: gradient descent on a loss of
+    the gaps whose slope is -p.  All numbers are in double precision.
+
+    Parameters
+    ----------
+    weights
+        W, (K, K), K at most 64 on a GPU: how much response i is preferred to j in the data.
+    theta
+        Logits (n, K), left as they are.
+    rounds
+        Rounds to run, from 0.
+    rate
+        (n,).
+    reference
+        (n, K).
+    push
+        The numbers a, b, c, d of every orbit, (4, n).
+
+    Returns
+    -------
+    Moved
+        Logits and moments of the policies; none fails.
+    """
+    backend = _orbits
+    if takes_triton(theta):
+        from prefdyn.llm.kernels import _orbits_triton as backend
+    return backend.pair_orbits(weights, theta, rounds, rate=rate, reference=reference, push=push)
