@@ -13,8 +13,15 @@ from prefdyn.llm import kernels
 from prefdyn.llm._encoding import Responses
 from prefdyn.llm._forward import States
 from prefdyn.llm._pair_loss import PairLoss, Stats
+from prefdyn.llm._upload import upload
 from prefdyn.llm.head._head import Head
-from prefdyn.llm.head._passes import LOGITS, HeadGradients, logits_buffer, write_logits
+from prefdyn.llm.head._passes import (
+    HeadGradients,
+    logits_buffer,
+    rows_held,
+    write_gradients,
+    write_logits,
+)
 from prefdyn.llm.head.logprobs import token_logprobs
 from prefdyn.llm.kernels import RowStats
 
@@ -74,7 +81,8 @@ def pair_head(
     stats
         The objective's statistics, for one that keeps any.
     rows
-        Rows of the buffer; by default so many that it holds 2²⁴ logits, or the longest pair.
+        Rows of the buffer; by default so many that it holds 2²⁴ logits, on a GPU 4096 rows, or the
+        longest pair.
     gram
         Whether to compute ``PairHead.gram``, by ``sum_ij (h_i . h_j) (dz_i . dz_j)`` over the
         tokens of a pair: no gradient of the size of the weight is made.
@@ -101,7 +109,9 @@ def pair_head(
             "give completion_states(model, loss.responses)."
         )
     longest = int(lengths[loss.pairs].sum(-1).max())
-    rows = max(LOGITS // head.weight.shape[0], longest) if rows is None else count(rows, "rows")
+    if rows is None:
+        rows = max(rows_held(states.hidden, len(head.weight)), longest)
+    rows = count(rows, "rows")
     if longest > rows and gram:
         raise InputError(
             f"A pair has {longest} tokens, more than the {rows} rows of the buffer, and its Gram "
@@ -181,13 +191,9 @@ def _first_of_equals(responses: Responses) -> np.ndarray:
     return np.array(found)
 
 
-def _on(device: torch.device, numbers: np.ndarray) -> Tensor:
-    return torch.as_tensor(numbers, device=device)
-
-
 def _empty_table(responses: Responses, device: torch.device) -> Tensor:
     """(R, T): 0 in the padding, NaN elsewhere."""
-    return _on(device, np.where(responses.mask > 0, np.nan, 0.0))
+    return upload(np.where(responses.mask > 0, np.nan, 0.0), device)
 
 
 def _grams(dz: Tensor, hidden: Tensor, chunk: _Chunk, bias: bool) -> Tensor:
@@ -196,8 +202,8 @@ def _grams(dz: Tensor, hidden: Tensor, chunk: _Chunk, bias: bool) -> Tensor:
     made = []
     for pair in chunk.responses:
         sides = [chunk.rows_of(r) for r in pair]
-        at = _on(dz.device, np.concatenate(sides))
-        side = _on(dz.device, np.repeat([0, 1], [len(rows) for rows in sides]))
+        at = upload(np.concatenate(sides), dz.device)
+        side = upload(np.repeat([0, 1], [len(rows) for rows in sides]), dz.device)
         made.append(kernels.segmented_gram(inputs[at], dz[at], side, 2))
     return torch.stack(made)
 
@@ -210,13 +216,15 @@ class _PairHead(torch.autograd.Function):
         """Chunk by chunk: logits, statistics, coefficients, gradients."""
         device = hidden.device
         table = _empty_table(loss.responses, device)
-        at_token = [_on(device, numbers) for numbers in loss.responses.places]
+        at_token = [upload(numbers, device) for numbers in loss.responses.places]
         buffer = logits_buffer(hidden, head, max(len(chunk.used) for chunk in chunks))
         grads = HeadGradients(hidden, head, ctx.needs_input_grad[:3])
         found = _nowhere(len(hidden), buffer)
         total, made = table.new_zeros(()), []
         for chunk in chunks:
-            used, place, tokens = (_on(device, x) for x in (chunk.used, chunk.place, chunk.tokens))
+            used, place, tokens = (
+                upload(x, device) for x in (chunk.used, chunk.place, chunk.tokens)
+            )
             logits = write_logits(buffer[: len(used)], hidden[used], head)
             row = kernels.row_stats(logits, targets[used])
             for whole, part in zip(found, row, strict=True):
@@ -226,16 +234,13 @@ class _PairHead(torch.autograd.Function):
             value, slopes = _value_and_slopes(chunk.loss(), table, found, at_token, stats)
             total += value
             c = slopes.new_zeros(len(used)).index_add_(0, place, slopes[cells]).to(logits.dtype)
+            if not gram and not any(ctx.needs_input_grad):
+                continue
+            first = torch.ones_like(c) if gram else c
+            dz = write_gradients(logits, row, targets[used], first, head, hidden)
             if gram:
-                dz = kernels.dz_row(
-                    logits, row, targets[used], torch.ones_like(c), head.scale, head.cap
-                )
                 made.append(_grams(dz, hidden[used], chunk, head.bias is not None))
                 dz *= c[:, None]
-            elif any(ctx.needs_input_grad):
-                dz = kernels.dz_row(logits, row, targets[used], c, head.scale, head.cap)
-            else:
-                continue
             grads.add(dz, used)
         ctx.save_for_backward(*grads.results())
         grams = torch.cat(made) if made else table.new_zeros(0, 2, 2)
@@ -297,9 +302,9 @@ def _in_two_passes(
 ) -> PairHead:
     """The same through `token_logprobs`; Gram matrices, if any, from a pass of their own."""
     device = states.hidden.device
-    at_token = [_on(device, numbers) for numbers in loss.responses.places]
+    at_token = [upload(numbers, device) for numbers in loss.responses.places]
     paired = np.isin(at_token[0].cpu().numpy(), loss.rows)
-    targets = torch.where(_on(device, paired), states.targets, -1)
+    targets = torch.where(upload(paired, device), states.targets, -1)
     values, found = token_logprobs(states.hidden, head, targets, chunk=rows, statistics=True)
     table = _empty_table(loss.responses, device)
     tokens = torch.zeros_like(table).index_put(tuple(at_token), values.to(table.dtype))
@@ -307,7 +312,7 @@ def _in_two_passes(
     nowhere = _nowhere(len(values), values)
     kept = RowStats(
         *(
-            torch.where(_on(device, paired), one.detach(), none)
+            torch.where(upload(paired, device), one.detach(), none)
             for one, none in zip(found, nowhere, strict=True)
         )
     )
@@ -315,10 +320,10 @@ def _in_two_passes(
     made = []
     with torch.no_grad():
         for chunk in chunks:
-            used = _on(device, chunk.used)
+            used = upload(chunk.used, device)
             buffer = logits_buffer(states.hidden, head, len(used))
             logits = write_logits(buffer, states.hidden[used], head)
             row, unit = RowStats(*(column[used] for column in found)), torch.ones_like(logits[:, 0])
-            dz = kernels.dz_row(logits, row, targets[used], unit, head.scale, head.cap)
+            dz = write_gradients(logits, row, targets[used], unit, head, states.hidden)
             made.append(_grams(dz, states.hidden[used], chunk, head.bias is not None))
     return PairHead(value, table, kept, torch.cat(made) if made else None)

@@ -12,6 +12,7 @@ from prefdyn import objectives
 from prefdyn._errors import InputError
 from prefdyn.llm._encoding import Responses, Tokens
 from prefdyn.llm._forward import completion_states
+from prefdyn.llm._upload import upload
 from prefdyn.llm.head._head import Head
 from prefdyn.llm.head.logprobs import token_logprobs
 from prefdyn.objectives import Objective, Pair
@@ -134,22 +135,26 @@ class PairLoss:
         """What the objective sees, of token log-probabilities (R, T); of other pairs on request."""
         numbers = self.pairs if pairs is None else pairs
         values: dict[str, Any] = {}
-        lengths, reference = tokens.new_tensor(self.responses.lengths), self.reference.to(tokens)
+
+        def sent(given: Any) -> Tensor:
+            return upload(given, tokens.device, tokens.dtype)
+
+        lengths, reference = sent(self.responses.lengths), sent(self.reference)
         for side, column in (("chosen", 0), ("rejected", 1)):
-            rows = torch.as_tensor(numbers[:, column], device=tokens.device)
+            rows = upload(numbers[:, column], tokens.device)
             values[side] = tokens[rows].sum(-1)
             values[f"ref_{side}"] = reference[rows].sum(-1)
             values[f"{side}_length"] = lengths[rows]
             if self.objective.token_level:
                 values[f"{side}_tokens"] = tokens[rows]
                 values[f"ref_{side}_tokens"] = reference[rows]
-                values[f"{side}_mask"] = tokens.new_tensor(self.responses.mask)[rows]
+                values[f"{side}_mask"] = sent(self.responses.mask)[rows]
             if log_sum_p2 is not None:
                 values[f"{side}_log_sum_p2"] = log_sum_p2[rows]
         if pairs is None:
-            values |= {name: torch.as_tensor(x).to(tokens) for name, x in self.extra.items()}
+            values |= {name: sent(x) for name, x in self.extra.items()}
         if pairs is None and self.gold is not None:
-            rows = torch.as_tensor(self.gold, device=tokens.device)
+            rows = upload(self.gold, tokens.device)
             values |= {"gold": tokens[rows].sum(-1), "gold_length": lengths[rows]}
         return Pair(**values)
 
@@ -158,7 +163,7 @@ class PairLoss:
     ) -> Tensor:
         """The loss of token log-probabilities (R, T); rows that no pair names may be anything."""
         losses = self.objective.loss(self.pair(tokens, log_sum_p2), stats=stats)
-        return (losses * losses.new_tensor(self.weights)).sum()
+        return (losses * upload(self.weights, losses.device, losses.dtype)).sum()
 
     def updated(
         self, stats: Stats | None, measured: Measured, gradients: Any = None

@@ -8,9 +8,18 @@ from torch import Tensor
 
 from prefdyn.llm import kernels
 from prefdyn.llm.head._head import Head
+from prefdyn.llm.kernels import RowStats
 
 LOGITS = 2**24
 """Logits that are held at a time unless told otherwise: 64 MB in single precision."""
+
+ROWS_ON_GPU = 4096
+"""Rows that a GPU holds at a time instead: so many that its products run at their full rate.
+
+At 128k tokens they are 2.1 GB.
+"""
+
+_PAD = 16  # entries: rows that begin at 64 bytes are read 16 bytes per thread and instruction
 
 
 def exact_dtype(hidden: Tensor, head: Head) -> torch.dtype:
@@ -19,10 +28,29 @@ def exact_dtype(hidden: Tensor, head: Head) -> torch.dtype:
     return torch.promote_types(both, torch.float32)
 
 
+def gradient_dtype(hidden: Tensor, head: Head) -> torch.dtype | None:
+    """Precision of the gradients by logits where it is not the logits' own (None).
+
+    On a GPU bfloat16 operands get theirs in bfloat16, so that both products of the gradient run on
+    tensor cores.  Of float16 the gradients would need a scale of their own: times a coefficient
+    like ``1e-3``, every probability below ``6e-5`` would be 0.  They stay in single precision, and
+    so do their products.
+    """
+    low = hidden.dtype == head.weight.dtype == torch.bfloat16
+    return torch.bfloat16 if low and hidden.is_cuda else None
+
+
+def rows_held(hidden: Tensor, vocabulary: int) -> int:
+    """Rows of logits that are held at a time unless told otherwise."""
+    return ROWS_ON_GPU if hidden.is_cuda else max(1, LOGITS // max(1, vocabulary))
+
+
 def logits_buffer(hidden: Tensor, head: Head, rows: int) -> Tensor:
-    """Room for the logits (rows, V)."""
-    size = (rows, head.weight.shape[0])
-    return torch.empty(size, dtype=exact_dtype(hidden, head), device=hidden.device)
+    """Room for the logits (rows, V), in rows whose length in memory is a multiple of 16."""
+    vocabulary = head.weight.shape[0]
+    size = (rows, -(-vocabulary // _PAD) * _PAD)
+    buffer = torch.empty(size, dtype=exact_dtype(hidden, head), device=hidden.device)
+    return buffer[:, :vocabulary]
 
 
 def write_logits(out: Tensor, hidden: Tensor, head: Head) -> Tensor:
@@ -33,6 +61,14 @@ def write_logits(out: Tensor, hidden: Tensor, head: Head) -> Tensor:
     if head.scale != 1.0:
         out *= head.scale
     return out if head.cap is None else out.div_(head.cap).tanh_().mul_(head.cap)
+
+
+def write_gradients(
+    logits: Tensor, stats: RowStats, targets: Tensor, c: Tensor, head: Head, hidden: Tensor
+) -> Tensor:
+    """``c dlog p / d(W h + b)`` (N, V), over the logits, in the precision of its products."""
+    dtype = gradient_dtype(hidden, head)
+    return kernels.dz_row(logits, stats, targets, c, head.scale, head.cap, dtype)
 
 
 class HeadGradients:
@@ -50,9 +86,9 @@ class HeadGradients:
 
     def __init__(self, hidden: Tensor, head: Head, wanted: Sequence[bool]):
         self._operands = hidden, head.weight, head.bias
-        exact = exact_dtype(hidden, head)
+        self._exact = exact_dtype(hidden, head)
         self._sums: list[Any] = [
-            torch.zeros_like(part, dtype=exact) if want and part is not None else None
+            torch.zeros_like(part, dtype=self._exact) if want and part is not None else None
             for part, want in zip(self._operands, wanted, strict=True)
         ]
 
@@ -61,13 +97,13 @@ class HeadGradients:
         hidden, weight, _ = self._operands
         by_hidden, by_weight, by_bias = self._sums
         if by_hidden is not None:
-            moved = dz.new_empty(len(dz), hidden.shape[1])
+            moved = by_hidden.new_empty(len(dz), hidden.shape[1])
             kernels.add_product(moved, dz, weight, fresh=True)
             by_hidden[rows] += moved
         if by_weight is not None:
             kernels.add_product(by_weight, dz.T, hidden[rows])
         if by_bias is not None:
-            by_bias += dz.sum(0)
+            by_bias += dz.sum(0, dtype=self._exact)
 
     def results(self) -> tuple[Tensor | None, ...]:
         """The three gradients, each in its operand's precision; None where not wanted."""

@@ -14,6 +14,8 @@ from prefdyn.llm.head._passes import (
     HeadGradients,
     exact_dtype,
     logits_buffer,
+    rows_held,
+    write_gradients,
     write_logits,
 )
 from prefdyn.llm.kernels import RowStats
@@ -62,10 +64,11 @@ def token_logprobs(
         (N,) token ids; a row with a negative one is ignored: its value and its gradients are 0.
     chunk
         Rows of logits that are held at a time.  None takes the plain expression if there are at
-        most 2²⁴ logits (64 MB in single precision), and else as many rows as make so many.  The
-        plain expression can be transformed and differentiated in every way; in chunks there are
-        reverse mode, of any order (from the second on with all logits held), and forward mode, but
-        no `torch.func.vmap`.
+        most 2²⁴ logits (64 MB in single precision), and else as many rows as make so many; on a GPU
+        4096 rows, and operands in a lower precision always go in chunks, as the plain expression
+        would bring them to single precision.  It can be transformed and differentiated in every
+        way; in chunks there are reverse mode, of any order (from the second on with all logits
+        held), and forward mode, but no `torch.func.vmap`.
     statistics
         Whether to return `RowStats` too, from the same pass; they are constants.
 
@@ -81,9 +84,10 @@ def token_logprobs(
     """
     vocabulary = head.weight.shape[0]
     if chunk is None:
-        if not statistics and len(hidden) * vocabulary <= LOGITS:
+        low = hidden.is_cuda and exact_dtype(hidden, head) != head.weight.dtype
+        if not statistics and not low and len(hidden) * vocabulary <= LOGITS:
             return _plain(hidden, head, targets)
-        chunk = max(1, LOGITS // max(1, vocabulary))
+        chunk = rows_held(hidden, vocabulary)
     chunk = count(chunk, "chunk")
     trained = any(part is not None and part.requires_grad for part in (head.weight, head.bias))
     keeps = torch.is_grad_enabled() and hidden.requires_grad and not trained
@@ -122,9 +126,9 @@ class _TokenLogProbs(torch.autograd.Function):
             stats = kernels.row_stats(logits, targets[part])
             scanned.append(stats)
             if keeps:
-                kernels.add_product(
-                    G[part], _unit(logits, stats, targets[part], head), weight, fresh=True
-                )
+                unit = torch.ones_like(stats.log_prob)
+                dz = write_gradients(logits, stats, targets[part], unit, head, hidden)
+                kernels.add_product(G[part], dz, weight, fresh=True)
         return (*(torch.cat(column) for column in zip(*scanned, strict=True)), G)
 
     @staticmethod
@@ -159,9 +163,7 @@ class _TokenLogProbs(torch.autograd.Function):
         sums = HeadGradients(hidden, head, wanted)
         for part, logits in _chunks(hidden, head, ctx.chunk):
             stats = RowStats(*(column[part] for column in output[:-1]))
-            sums.add(
-                kernels.dz_row(logits, stats, targets[part], grad[part], head.scale, head.cap), part
-            )
+            sums.add(write_gradients(logits, stats, targets[part], grad[part], head, hidden), part)
         return (*sums.results(), *(None,) * 5)
 
     @staticmethod
@@ -172,7 +174,8 @@ class _TokenLogProbs(torch.autograd.Function):
         moved = torch.zeros_like(output[_LOG_PROB])
         for part, logits in _chunks(hidden, head, ctx.chunk):
             stats = RowStats(*(column[part] for column in output[:-1]))
-            dz = _unit(logits, stats, targets[part], head)
+            unit = torch.ones_like(stats.log_prob)
+            dz = kernels.dz_row(logits, stats, targets[part], unit, head.scale, head.cap)
             if d_hidden is not None:
                 moved[part] += ((dz @ weight.to(dz.dtype)) * d_hidden[part]).sum(-1)
             if d_weight is not None:
@@ -183,10 +186,3 @@ class _TokenLogProbs(torch.autograd.Function):
 
 
 _LOG_PROB = RowStats._fields.index("log_prob")
-
-
-def _unit(logits: Tensor, stats: RowStats, targets: Tensor, head: Head) -> Tensor:
-    """The gradient of the log-probability by the head's product, over the logits."""
-    return kernels.dz_row(
-        logits, stats, targets, torch.ones_like(stats.log_prob), head.scale, head.cap
-    )

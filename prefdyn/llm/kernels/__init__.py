@@ -104,6 +104,12 @@ def add_product(out: Tensor, a: Tensor, b: Tensor, *, fresh: bool = False) -> Te
         (n, m), in single precision or better; overwritten, and returned.
     a, b
         (n, k) and (k, m), in the precision of `out` or a lower one.
+
+    Notes
+    -----
+    On a GPU, operands in float16 or bfloat16 meet in its tensor cores.  Those in float32 are
+    multiplied as torch is set to: in full precision, unless `torch.set_float32_matmul_precision`
+    allows TensorFloat-32.
     """
     return _products.add_product(out, a, b, fresh=fresh)
 

@@ -150,12 +150,15 @@ def _row_stats(
     for first in range(0, whole, BLOCK):
         columns = first + lanes
         z = tl.load(start + columns).to(tl.float32)
-        top, place, rest, slope, squares = _take_in(z, columns, top, place, rest, slope, squares)
+        top, place, rest, slope, squares = _take_in(  # pyright: ignore[reportGeneralTypeIssues]
+            z, columns, top, place, rest, slope, squares
+        )
     if whole < vocabulary:
         columns = whole + lanes
         z = tl.load(start + columns, mask=columns < vocabulary, other=float("-inf"))
-        top, place, rest, slope, squares = _take_in(
-            z.to(tl.float32), columns, top, place, rest, slope, squares
+        z = z.to(tl.float32)
+        top, place, rest, slope, squares = _take_in(  # pyright: ignore[reportGeneralTypeIssues]
+            z, columns, top, place, rest, slope, squares
         )
     place = tl.maximum(place, 0)
     target = tl.load(targets + row)
