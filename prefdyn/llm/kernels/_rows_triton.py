@@ -11,38 +11,43 @@ from prefdyn.llm.kernels._rows import RowStats, narrowed
 
 
 class Settings(NamedTuple):
-    """How a row kernel is launched."""
+    """How a row kernel is launched: tiles of rows and entries, powers of two, and warps."""
 
+    rows: int
     block: int
     num_warps: int
 
 
-def settings(vocabulary: int, block: int | None = None) -> Settings:
-    """Entries that a program reads at a time, a power of two, and its warps.
+_TILE = 4096
 
-    16 entries per thread are four 16-byte loads in flight, and few enough registers for four
-    programs on a multiprocessor: enough bytes on their way to keep its memory busy.
+
+def settings(vocabulary: int, block: int | None = None) -> Settings:
+    """Rows of a program, and the entries of each that it reads at a time.
+
+    A tile of 4096 entries gives each thread 16: four loads of 16 bytes in flight, and few enough
+    registers for four programs on a multiprocessor, which together keep its memory busy.
     """
-    wanted = block or min(4096, max(vocabulary, 128))
-    return Settings(1 << (wanted - 1).bit_length(), 8 if wanted > 2048 else 4)
+    wanted = block or min(vocabulary, _TILE)
+    size = 1 << (wanted - 1).bit_length()
+    return Settings(max(1, _TILE // size), size, num_warps=8)
 
 
 def row_stats(logits: Tensor, targets: Tensor, block: int | None = None) -> RowStats:
     """Triton kernel of `prefdyn.llm.kernels.row_stats`."""
-    rows, vocabulary = logits.shape
-    columns = {name: logits.new_empty(rows) for name in RowStats._fields}
+    columns = {name: logits.new_empty(len(logits)) for name in RowStats._fields}
     found = RowStats(**columns | {"argmax": torch.empty_like(targets, dtype=torch.int64)})
-    size, warps = settings(vocabulary, block)
+    at = settings(logits.shape[1], block)
     kernel: Any = _row_stats
     with torch.cuda.device_of(logits):
-        kernel[(rows,)](
+        kernel[_grid(logits, at)](
             logits,
             targets.contiguous(),
             *found,
+            *logits.shape,
             logits.stride(0),
-            vocabulary,
-            BLOCK=size,
-            num_warps=warps,
+            ROWS=at.rows,
+            BLOCK=at.block,
+            num_warps=at.num_warps,
         )
     return found
 
@@ -58,25 +63,29 @@ def dz_row(
 ) -> Tensor:
     """Triton kernel of `prefdyn.llm.kernels.dz_row`."""
     out = narrowed(logits, dtype)
-    rows, vocabulary = logits.shape
     columns = (stats.maximum, stats.log_sum, stats.log_prob, targets, coefficients)
-    size, warps = settings(vocabulary)
+    at = settings(logits.shape[1])
     kernel: Any = _dz_row
     with torch.cuda.device_of(logits):
-        kernel[(rows,)](
+        kernel[_grid(logits, at)](
             logits,
             out,
             *(column.contiguous() for column in columns),
+            *logits.shape,
             logits.stride(0),
             out.stride(0),
-            vocabulary,
             float(scale),
             1.0 if cap is None else 1 / float(cap),
             CAPPED=cap is not None,
-            BLOCK=size,
-            num_warps=warps,
+            ROWS=at.rows,
+            BLOCK=at.block,
+            num_warps=at.num_warps,
         )
     return out
+
+
+def _grid(logits: Tensor, at: Settings) -> tuple[int]:
+    return (-(-len(logits) // at.rows),)
 
 
 @triton.jit
@@ -103,21 +112,24 @@ def _take_in(z, columns, top, place, rest, slope, squares) -> Any:
     Without that 1 they keep their leading digits where one entry holds almost all probability.
     `place` is -1 until something above -inf is seen, and nothing is left out until then.
     """
-    high = tl.max(z, 0)
-    if high > top:  # one answer for the whole program, and seldom yes after the first blocks
-        shift = tl.where(top == float("-inf"), 0.0, top - high)
-        factor = tl.where(top == float("-inf"), 0.0, tl.exp(shift))
-        slope = factor * (slope + shift * (1 + rest))
-        rest = factor * (1 + rest)
-        squares = factor * factor * (1 + squares)
-        place = tl.min(tl.where(z == high, columns, 2147483647), 0)  # of equals the first
-        top = high
+    high = tl.max(z, 1)
+    larger = high > top
+    if tl.max(larger.to(tl.int32), 0) > 0:  # one answer for all threads, and soon seldom yes
+        unseen = top == float("-inf")
+        shift = tl.where(larger, tl.where(unseen, 0.0, top - high), 0.0)
+        factor = tl.where(unseen, 0.0, tl.exp(shift))
+        slope = tl.where(larger, factor * (slope + shift * (1 + rest)), slope)
+        rest = tl.where(larger, factor * (1 + rest), rest)
+        squares = tl.where(larger, factor * factor * (1 + squares), squares)
+        first = tl.min(tl.where(z == high[:, None], columns[None, :], 2147483647), 1)  # of equals
+        place = tl.where(larger, first, place)
+        top = tl.where(larger, high, top)
     # Everything masked out so far: z - 0 is -inf too, and has weight 0.
-    x = z - tl.where(top == float("-inf"), 0.0, top)
-    e = tl.where(columns == place, 0.0, tl.exp(x))
-    rest += tl.sum(e, 0)
-    slope += tl.sum(e * tl.maximum(x, -1e4), 0)  # no -inf times its weight 0
-    squares += tl.sum(e * e, 0)
+    x = z - tl.where(top == float("-inf"), 0.0, top)[:, None]
+    e = tl.where(columns[None, :] == place[:, None], 0.0, tl.exp(x))
+    rest += tl.sum(e, 1)
+    slope += tl.sum(e * tl.maximum(x, -1e4), 1)  # no -inf times its weight 0
+    squares += tl.sum(e * e, 1)
     return top, place, rest, slope, squares
 
 
@@ -133,29 +145,34 @@ def _row_stats(
     residual,
     argmax,
     argmax_prob,
-    stride,
+    rows,
     vocabulary,
+    stride,
+    ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    row = tl.program_id(0).to(tl.int64)  # rows times vocabulary may exceed 2^31
+    # 64 bits, as rows times vocabulary may exceed 2^31.  Lanes without a row of their own read the
+    # last one, so that whole blocks need no mask and their loads are as wide as they can be.
+    mine = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    row = tl.minimum(mine, rows - 1)
     start = logits + row * stride
     lanes = tl.arange(0, BLOCK)
-    top = tl.full((), float("-inf"), tl.float32)
-    place = tl.full((), -1, tl.int32)
-    rest = tl.full((), 0.0, tl.float32)
-    slope = tl.full((), 0.0, tl.float32)
-    squares = tl.full((), 0.0, tl.float32)
-    # Whole blocks without a mask, so that the loads are as wide as they can be.
+    top = tl.full((ROWS,), float("-inf"), tl.float32)
+    place = tl.full((ROWS,), -1, tl.int32)
+    rest = tl.full((ROWS,), 0.0, tl.float32)
+    slope = tl.full((ROWS,), 0.0, tl.float32)
+    squares = tl.full((ROWS,), 0.0, tl.float32)
     whole = vocabulary // BLOCK * BLOCK
     for first in range(0, whole, BLOCK):
         columns = first + lanes
-        z = tl.load(start + columns).to(tl.float32)
+        z = tl.load(start[:, None] + columns[None, :]).to(tl.float32)
         top, place, rest, slope, squares = _take_in(  # pyright: ignore[reportGeneralTypeIssues]
             z, columns, top, place, rest, slope, squares
         )
     if whole < vocabulary:
         columns = whole + lanes
-        z = tl.load(start + columns, mask=columns < vocabulary, other=float("-inf"))
+        seen = (columns < vocabulary)[None, :]
+        z = tl.load(start[:, None] + columns[None, :], mask=seen, other=float("-inf"))
         z = z.to(tl.float32)
         top, place, rest, slope, squares = _take_in(  # pyright: ignore[reportGeneralTypeIssues]
             z, columns, top, place, rest, slope, squares
@@ -163,25 +180,23 @@ def _row_stats(
     place = tl.maximum(place, 0)
     target = tl.load(targets + row)
     # A target outside of the vocabulary reads nothing, and shows as NaN.
-    at_target = tl.load(
-        start + target, mask=(target >= 0) & (target < vocabulary), other=float("nan")
-    )
-    at_target = at_target.to(tl.float32) - top
+    named = (target >= 0) & (target < vocabulary)
+    at_target = tl.load(start + target, mask=named, other=float("nan")).to(tl.float32) - top
     total = 1 + rest
     log_s = _log1p(rest)
-    is_top = target == place
     e = tl.exp(at_target)
+    is_top = target == place
     missing = tl.where(is_top, rest, total - e) / total  # 1 - p_y, without cancellation
-    others = tl.where(is_top, squares, squares + (1 - e * e))
-    tl.store(maximum + row, top)
-    tl.store(log_sum + row, log_s)
-    tl.store(log_prob + row, tl.where(target < 0, 0.0, at_target - log_s))
-    tl.store(entropy + row, log_s - slope / total)
-    tl.store(sum_p2 + row, (1 + squares) / (total * total))
-    norm2 = missing * missing + others / (total * total)
-    tl.store(residual + row, tl.where(target < 0, 0.0, norm2))
-    tl.store(argmax + row, place.to(tl.int64))
-    tl.store(argmax_prob + row, 1 / total)
+    others = tl.where(is_top, squares, squares + (1 - e * e)) / (total * total)
+    own = mine < rows
+    tl.store(maximum + row, top, mask=own)
+    tl.store(log_sum + row, log_s, mask=own)
+    tl.store(log_prob + row, tl.where(target < 0, 0.0, at_target - log_s), mask=own)
+    tl.store(entropy + row, log_s - slope / total, mask=own)
+    tl.store(sum_p2 + row, (1 + squares) / (total * total), mask=own)
+    tl.store(residual + row, tl.where(target < 0, 0.0, missing * missing + others), mask=own)
+    tl.store(argmax + row, place.to(tl.int64), mask=own)
+    tl.store(argmax_prob + row, 1 / total, mask=own)
 
 
 @triton.jit
@@ -193,41 +208,44 @@ def _dz_row(
     log_prob,
     targets,
     coefficients,
+    rows,
+    vocabulary,
     stride,
     out_stride,
-    vocabulary,
     scale,
     inverse_cap,
     CAPPED: tl.constexpr,
+    ROWS: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
-    row = tl.program_id(0).to(tl.int64)
-    start, out_start = logits + row * stride, out + row * out_stride
-    m = tl.load(maximum + row).to(tl.float32)
-    log_s = tl.load(log_sum + row).to(tl.float32)
-    target = tl.load(targets + row)
-    c = tl.load(coefficients + row).to(tl.float32)
-    at_target = -c * _expm1(tl.load(log_prob + row).to(tl.float32))
-    lanes = tl.arange(0, BLOCK)
+    mine = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)
+    row, own = tl.minimum(mine, rows - 1), (mine < rows)[:, None]
+    start, out_start = (logits + row * stride)[:, None], (out + row * out_stride)[:, None]
+    m = tl.load(maximum + row).to(tl.float32)[:, None]
+    log_s = tl.load(log_sum + row).to(tl.float32)[:, None]
+    target = tl.load(targets + row)[:, None]
+    c = tl.load(coefficients + row).to(tl.float32)[:, None]
+    at_target = -c * _expm1(tl.load(log_prob + row).to(tl.float32))[:, None]
+    lanes = tl.arange(0, BLOCK)[None, :]
     # `out` may be narrower than the logits and lie over them, in the first bytes of each row: block
     # b is then written where an earlier block was, or, for b = 0, the block itself; never where a
-    # later one is.  So all threads must have read a block before any of them writes it, and that is
-    # all: the barrier between the two, and no load that is made ahead of it by a pipeline.  The
-    # target's entry goes with its block, which leaves one store to order.
+    # later one is, nor in other programs' rows.  So all threads must have read a block before any of
+    # them writes it, and that is all: hence the barrier between the two, and no load that a pipeline
+    # makes ahead.  The target's entry goes with its block, which leaves one store to order.
     whole = vocabulary // BLOCK * BLOCK
     for first in tl.range(0, whole, BLOCK, num_stages=1):
         columns = first + lanes
         z = tl.load(start + columns).to(tl.float32)
         dz = _gradient(z, columns, m, log_s, target, c, at_target, scale, inverse_cap, CAPPED)
         tl.debug_barrier()
-        tl.store(out_start + columns, dz.to(out.dtype.element_ty))
+        tl.store(out_start + columns, dz.to(out.dtype.element_ty), mask=own)
     if whole < vocabulary:
         columns = whole + lanes
         seen = columns < vocabulary
         z = tl.load(start + columns, mask=seen, other=float("-inf")).to(tl.float32)
         dz = _gradient(z, columns, m, log_s, target, c, at_target, scale, inverse_cap, CAPPED)
         tl.debug_barrier()
-        tl.store(out_start + columns, dz.to(out.dtype.element_ty), mask=seen)
+        tl.store(out_start + columns, dz.to(out.dtype.element_ty), mask=seen & own)
 
 
 @triton.jit
