@@ -10,7 +10,6 @@ from torch import Tensor
 # cache; an accelerator wants few large launches instead.
 _PIECE = {"cpu": 2**18}
 _LARGE_PIECE = 2**26
-_GROUP = 64  # entries whose maximum is taken first
 
 
 class RowStats(NamedTuple):
@@ -59,11 +58,9 @@ class _Partial(NamedTuple):
 def row_stats(logits: Tensor, targets: Tensor, block: int | None = None) -> RowStats:
     """Plain-torch twin of `prefdyn.llm.kernels.row_stats`."""
     width = max(1, min(block or logits.shape[1], logits.shape[1]))
-    rows = _rows_of_a_piece(logits, width)
-    # Two temporaries for all pieces: fresh ones would cost more than what is done with them.
-    scratch = [logits.new_empty(min(rows, len(logits)) * width) for _ in range(2)]
-    scanned = [_scan(z, width, scratch) for z in logits.split(rows)] if len(logits) else []
-    sums = _Partial(*map(torch.cat, zip(*scanned, strict=True))) if scanned else _nothing(logits)
+    firsts = range(0, logits.shape[1], width) if len(logits) else ()
+    blocks = [_of_block(logits[:, first : first + width], first) for first in firsts]
+    sums = reduce(_merge, blocks) if blocks else _nothing(logits)
     ignored = targets < 0
     log_sum, total = sums.rest.log1p(), 1 + sums.rest
     at_target = _entries(logits, targets) - sums.top
@@ -94,21 +91,20 @@ def dz_row(
     """Plain-torch twin of `prefdyn.llm.kernels.dz_row`."""
     out = narrowed(logits, dtype)
     rows = _rows_of_a_piece(logits, logits.shape[1])
-    columns = (stats.maximum, stats.log_sum, stats.log_prob, targets, coefficients)
-    parts = (column.split(rows) for column in columns)
+    at_target = -coefficients * torch.expm1(stats.log_prob) * scale
+    factor = -coefficients * stats.argmax_prob * scale
+    columns = (stats.maximum, targets.clamp(min=0), at_target, factor)
+    parts = (column[:, None].split(rows) for column in columns)
     pieces = zip(out.split(rows), logits.split(rows), *parts, strict=True)
-    for to, z, m, log_s, log_p, y, c in pieces:
+    for to, z, top, y, picked, factor in pieces:
         slope = None if cap is None else (z / cap).square_().neg_().add_(1)
-        z.sub_(m[:, None]).sub_(log_s[:, None]).exp_().mul_(-c[:, None])
-        z.scatter_(1, y.clamp(min=0)[:, None], (-c * torch.expm1(log_p))[:, None])
+        z.sub_(top).exp_().mul_(factor).scatter_(1, y, picked)
         if slope is not None:
             z.mul_(slope)
-        if scale != 1.0:
-            z.mul_(scale)
-        z[y < 0] = 0  # touches no other row
         if to.dtype != z.dtype:
             to.copy_(z.to(to.dtype))  # by way of a copy, as the two share their memory
-    return out
+    # By their numbers: a mask would be compared with every entry.
+    return out.index_fill_(0, (targets < 0).nonzero()[:, 0], 0.0)
 
 
 def narrowed(logits: Tensor, dtype: torch.dtype | None) -> Tensor:
@@ -143,39 +139,32 @@ def _entries(z: Tensor, targets: Tensor) -> Tensor:
     return z.gather(1, targets.clamp(min=0)[:, None])[:, 0]
 
 
-def _scan(z: Tensor, width: int, scratch: list[Tensor]) -> _Partial:
-    firsts = range(0, z.shape[1], width)
-    blocks = [_of_block(z[:, first : first + width], first, scratch) for first in firsts]
-    return reduce(_merge, blocks) if blocks else _nothing(z)
-
-
-def _of_block(z: Tensor, first: int, scratch: list[Tensor]) -> _Partial:
-    shifted, e = (part[: z.numel()].view(z.shape) for part in scratch)
-    top, place = _largest(z)
+def _of_block(z: Tensor, first: int) -> _Partial:
+    place = _first_largest(z)
+    top = z.gather(1, place)
     # A block that is masked out altogether has -inf as its maximum, and weight 0.
-    torch.sub(z, torch.where(top == -torch.inf, 0.0, top)[:, None], out=shifted)
-    torch.exp(shifted, out=e).scatter_(1, place[:, None], 0.0)
-    rest = e.sum(-1)
-    slope = shifted.mul_(e).sum(-1)
-    if slope.isnan().any():  # -inf times its weight 0
-        slope = torch.where(e == 0, 0.0, shifted).sum(-1)
-    return _Partial(top, place + first, rest, slope, e.square_().sum(-1))
+    base = torch.where(top == -torch.inf, 0.0, top)
+    rest, slope, norm = (z.new_empty(len(z)) for _ in range(3))
+    rows = _rows_of_a_piece(z, z.shape[1])
+    # Two temporaries for all pieces: fresh ones would cost more than what is done with them.
+    temporaries = [z.new_empty(min(rows, len(z)), z.shape[1]) for _ in range(2)]
+    pieces = zip(*(x.split(rows) for x in (z, base, place, rest, slope, norm)), strict=True)
+    for z, base, own, rest_, slope_, norm_ in pieces:
+        shifted, e = (x[: len(z)] for x in temporaries)
+        torch.sub(z, base, out=shifted)
+        torch.exp(shifted, out=e).scatter_(1, own, 0.0)
+        torch.sum(e, -1, out=rest_)
+        torch.linalg.vector_norm(e, dim=-1, out=norm_)
+        torch.nansum(shifted.mul_(e), -1, out=slope_)  # not -inf times its weight 0
+    return _Partial(top[:, 0], place[:, 0] + first, rest, slope, norm.square_())
 
 
-def _largest(z: Tensor) -> tuple[Tensor, Tensor]:
-    """Maximum of each row and the first place where it is, in two steps.
-
-    A maximum without its place is many times faster on a processor than one with.
-    """
-    width = z.shape[1]
-    whole = width // _GROUP * _GROUP
-    tops = z[:, :whole].unflatten(1, (-1, _GROUP)).amax(-1)
-    if whole < width:
-        tops = torch.cat((tops, z[:, whole:].amax(-1, keepdim=True)), 1)
-    group = tops.argmax(-1, keepdim=True)
-    near = (group * _GROUP + torch.arange(_GROUP, device=z.device)).clamp(max=width - 1)
-    place = near.gather(1, z.gather(1, near).argmax(-1, keepdim=True))
-    return tops.gather(1, group)[:, 0], place[:, 0]
+def _first_largest(z: Tensor) -> Tensor:
+    """First place of each row's maximum, (n, 1)."""
+    if z.device.type == "cpu" and z.dtype in (torch.float32, torch.float64):
+        # Ten times as fast as torch's own, and as fast as a maximum without its place.
+        return torch.from_numpy(z.detach().numpy().argmax(-1, keepdims=True))
+    return z.argmax(-1, keepdim=True)
 
 
 def _merge(one: _Partial, two: _Partial) -> _Partial:
