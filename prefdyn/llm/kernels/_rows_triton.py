@@ -229,9 +229,9 @@ def _dz_row(
     lanes = tl.arange(0, BLOCK)[None, :]
     # `out` may be narrower than the logits and lie over them, in the first bytes of each row: block
     # b is then written where an earlier block was, or, for b = 0, the block itself; never where a
-    # later one is, nor in other programs' rows.  So all threads must have read a block before any of
-    # them writes it, and that is all: hence the barrier between the two, and no load that a pipeline
-    # makes ahead.  The target's entry goes with its block, which leaves one store to order.
+    # later one is, nor in another program's rows.  So all threads must have read a block before
+    # any of them writes it, and that is all: hence the barrier between the two, and no load that
+    # a pipeline makes ahead.  The target's entry goes with its block: one store to order.
     whole = vocabulary // BLOCK * BLOCK
     for first in tl.range(0, whole, BLOCK, num_stages=1):
         columns = first + lanes
