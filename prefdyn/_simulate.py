@@ -16,8 +16,11 @@ from prefdyn.rules._rule import Rule
 
 LONG_RUN = 20_000_000
 """Number of updated log-probabilities from which a run shows a progress bar on a terminal."""
+GPU_RUN = 2_000_000_000
+"""Updated log-probabilities between two looks at the clock on a GPU, about half a second's."""
 TAIL_ROUNDS = 2_000
 """Rounds an ensemble keeps for `period` and `recurrence`; a thousand turns of the fastest cycle."""
+DEVICES = ("cpu", "cuda")
 REDUCERS = (
     "last_policy",
     "last_log_policy",
@@ -163,13 +166,15 @@ def ensemble(
     log_starts: Any = None,
     reducers: Sequence[str] = ("last_policy", "entropy", "cycle_strength"),
     burn_in: float = 1 / 3,
+    device: str = "cpu",
     seed: int = 0,
     progress: bool | None = None,
 ) -> Ensemble:
     """Iterate a rule from many starts and parameters, keeping reduced results only.
 
-    A rule that offers ``compiled(K)`` is advanced by that kernel, unless a reducer needs the
-    orbit's tail or the rule draws random numbers.
+    A rule that offers ``compiled(K, device)`` is advanced by that kernel.  On a processor other
+    rules, rules that draw random numbers, and reducers that need the orbit's tail are run step by
+    step; on a GPU they are refused.
 
     Parameters
     ----------
@@ -188,27 +193,35 @@ def ensemble(
         last 2,000 of them, and are NaN where they are refused.
     burn_in
         Share of the rounds to discard, in [0, 1).
+    device
+        "cpu"; or an NVIDIA GPU, "cuda" or one of several as "cuda:1", for up to 64 responses under
+        `MRSIPO`, `MRSDPO`, or `GradientStep` on a `Tabular` policy.
     seed, progress
         As in `orbit`.
 
     Raises
     ------
     InputError
-        For an unknown reducer or a start outside the simplex.
+        For an unknown reducer, a start outside the simplex, or a device that is not there or has
+        no kernel for this.
     InsufficientData
         If fewer than 10 rounds remain after the burn-in.
     """
     for name in reducers:
         choice(name, REDUCERS, "reducer")
+    choice(str(device).partition(":")[0], DEVICES, "device")
     state, rng = _begin(rule, starts, log_starts, seed)
     rounds = count(rounds, "rounds")
     _measures.after_burn_in(np.zeros((rounds, 1)), burn_in)  # refuses runs that are too short
     discarded = int(burn_in * rounds)
     needs_tail = bool({"period", "recurrence"} & set(reducers))
-    compiled = getattr(rule, "compiled", lambda K: None)
-    advance = None if needs_tail or rule.stochastic else compiled(rule.K)
+    if device == "cpu":
+        advance = None if needs_tail or rule.stochastic else rule.compiled(rule.K)
+    else:
+        advance = _gpu_kernel(rule, device, needs_tail)
     if advance is not None:
-        state, moments = _run_compiled(advance, rule, state, rounds, discarded, progress)
+        block = LONG_RUN if device == "cpu" else GPU_RUN
+        state, moments = _run_compiled(advance, rule, state, rounds, discarded, block, progress)
         tail = []
     else:
         kept = TAIL_ROUNDS if needs_tail else 0
@@ -246,10 +259,32 @@ class _Moments:
         self.number = total
 
 
-def _run_compiled(advance, rule: Rule, state, rounds: int, discarded: int, progress):
+def _gpu_kernel(rule: Rule, device: str, needs_tail: bool):
+    if rule.stochastic:
+        raise InputError(
+            f"{type(rule).__name__} draws random numbers, which no GPU kernel does: use "
+            'device="cpu".'
+        )
+    if needs_tail:
+        raise InputError(
+            "period and recurrence need the last rounds, which a GPU kernel does not keep: leave "
+            'them out of reducers, or use device="cpu".'
+        )
+    advance = rule.compiled(rule.K, device)
+    if advance is None:
+        from prefdyn.rules._on_gpu import RULES
+
+        raise InputError(
+            f"{type(rule).__name__} has no GPU kernel ({RULES} have one, subclasses have not): use "
+            'device="cpu".'
+        )
+    return advance
+
+
+def _run_compiled(advance, rule: Rule, state, rounds: int, discarded: int, work: int, progress):
     """Advance by the rule's kernel, in blocks: between them a bar can move and a user interrupt."""
     moments = _Moments()
-    block = max(1, LONG_RUN // max(state.size, 1))
+    block = max(1, work // max(state.size, 1))
     starts = [*range(0, discarded, block), *range(discarded, rounds, block), rounds]
     for begin, end in _track([*pairwise(starts)], state.size * rounds, progress):
         end = min(end, discarded) if begin < discarded else end

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -23,6 +23,22 @@ class Jacobian(NamedTuple):
 
     matrix: np.ndarray
     by: str
+
+
+class Advanced(NamedTuple):
+    """What a kernel made of orbits: states (..., n), and moments (..., K) of the policies passed.
+
+    Attributes
+    ----------
+    theta
+        The states after the last round.
+    mean, deviations
+        Mean and summed squared deviations of the policies after each round.
+    """
+
+    theta: np.ndarray
+    mean: np.ndarray
+    deviations: np.ndarray
 
 
 class Rule(ABC):
@@ -83,6 +99,20 @@ class Rule(ABC):
     def skeleton(self) -> "Rule":
         """The deterministic rule that stability analysis looks at; the rule itself unless noisy."""
         return self
+
+    def compiled(self, K: int, device: str = "cpu") -> Callable[..., Advanced] | None:
+        """Kernel ``advance(rule, state, rounds)`` that runs rounds of many orbits on a device.
+
+        `ensemble` uses it in place of `step`; None, as here, where there is none.
+
+        Parameters
+        ----------
+        K
+            Number of responses.
+        device
+            "cpu", "cuda", or one of several GPUs as "cuda:1".
+        """
+        return None
 
     def jacobian(self, state: Array) -> Jacobian:
         """Derivative of `step` at a state, (..., n, n), rows = outputs.

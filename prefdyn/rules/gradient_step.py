@@ -147,5 +147,19 @@ class GradientStep(PairTraining):
             )
         return super().jacobian(state)
 
+    def compiled(self, K: int, device: str = "cpu") -> Any:
+        """Kernel for a GPU, see `prefdyn.rules._on_gpu`; None on a processor or for a subclass.
+
+        Raises
+        ------
+        InputError
+            For a policy, an objective, or an optimiser that the kernel does not take.
+        """
+        if device == "cpu" or type(self) is not GradientStep:
+            return None
+        from prefdyn.rules import _on_gpu
+
+        return _on_gpu.gradient_kernel(self, K, device)
+
     def _with_rate(self, rate: np.ndarray) -> "GradientStep":
         return self if np.ndim(self.rate) == 0 else self.replace(rate=rate)

@@ -85,12 +85,18 @@ class MRSDPO(DrivenRule):
         fixed = _certificates.fixed_sampler(np.asarray(self.alpha), np.asarray(self.lam))
         return (fixed, *self.collapse_bound(gain=4.0, claim="MRS-11, DPO-4"))
 
-    def compiled(self, K: int) -> Any:
+    def compiled(self, K: int, device: str = "cpu") -> Any:
         """Kernel that advances many orbits, see `prefdyn.rules._lanes`.
 
         None for a subclass, and for so many responses that LAPACK's elimination is faster.
         """
-        if type(self) is not MRSDPO or K > LARGEST_COMPILED:
+        if type(self) is not MRSDPO:
+            return None
+        if device != "cpu":
+            from prefdyn.rules import _on_gpu
+
+            return _on_gpu.kernel(_on_gpu.advance_dpo, K, device)
+        if K > LARGEST_COMPILED:
             return None
         from prefdyn.rules import _lanes
 

@@ -51,10 +51,14 @@ class MRSIPO(DrivenRule):
             *self.collapse_bound(gain=1.0, claim="MRS-11"),
         )
 
-    def compiled(self, K: int) -> Any:
+    def compiled(self, K: int, device: str = "cpu") -> Any:
         """Kernel that advances many orbits, see `prefdyn.rules._lanes`; None for a subclass."""
         if type(self) is not MRSIPO:
             return None
+        if device != "cpu":
+            from prefdyn.rules import _on_gpu
+
+            return _on_gpu.kernel(_on_gpu.advance_ipo, K, device)
         from prefdyn.rules import _lanes
 
         return _lanes.advance_ipo

@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 
 from prefdyn.llm.kernels import _gram, _orbits, _products, _rows
-from prefdyn.llm.kernels._backend import takes_triton, using
-from prefdyn.llm.kernels._orbits import Moved
+from prefdyn.llm.kernels._backend import has_triton, takes_triton, using
+from prefdyn.llm.kernels._orbits import MOST_RESPONSES, Moved
 from prefdyn.llm.kernels._rows import RowStats
 
 __all__ = [
+    "MOST_RESPONSES",
     "Moved",
     "RowStats",
     "add_product",
     "dz_row",
+    "has_triton",
     "mixed_orbits",
     "pair_orbits",
     "row_stats",

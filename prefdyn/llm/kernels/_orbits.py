@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+MOST_RESPONSES = 64
+"""Responses up to which the kernel holds an orbit on-chip; the twin takes any number."""
 MAX_NEWTON_STEPS = 200
 """A win rate within 1e-16 of 1 costs about 40 steps; more than 200 means no optimum."""
 NEWTON_TOLERANCE = 1e-10

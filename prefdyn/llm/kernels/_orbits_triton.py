@@ -14,10 +14,13 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from prefdyn.llm.kernels._orbits import MAX_NEWTON_STEPS, NEWTON_TOLERANCE, Moved
+from prefdyn.llm.kernels._orbits import (
+    MAX_NEWTON_STEPS,
+    MOST_RESPONSES,
+    NEWTON_TOLERANCE,
+    Moved,
+)
 
-LARGEST = 64
-"""Responses up to which a tile is held in registers."""
 SETTLED = tl.constexpr(1e-15)
 """Largest relative step of a logit at which an orbit has stopped: nothing changes from there on."""
 CHECK = tl.constexpr(16)
@@ -42,7 +45,7 @@ def settings(K: int, *, tiles: int) -> Launch:
     responses at most, whose whole orbit it holds, and for 64, where more warps would have fewer
     registers.
     """
-    padded = max(2, triton.next_power_of_2(K))
+    padded = max(2, 1 << (K - 1).bit_length())
     of_a_warp = 32 * (32 if tiles == 1 else 8)
     return Launch(
         padded,
@@ -96,6 +99,8 @@ def pair_orbits(
 def _launches(kernel, fixed, games: int, theta: Tensor, rounds: int, launch: Launch, **constants):
     """Run a kernel from launch to launch; the state stays on the device in between."""
     n, K = theta.shape
+    if K > MOST_RESPONSES:
+        raise ValueError(f"theta has {K} responses: a kernel holds at most {MOST_RESPONSES}.")
     state = theta.T.clone(memory_format=torch.contiguous_format)
     mean, deviations = torch.zeros_like(state), torch.zeros_like(state)
     failed = torch.zeros(n, dtype=torch.int32, device=theta.device)
@@ -147,7 +152,9 @@ def _mixed_kernel(
     KP: tl.constexpr,
     ORBITS: tl.constexpr,
 ):
-    orbit, real, i, valid, at = _places(n, K, KP, ORBITS)
+    orbit, real, i, valid, at = _places(  # pyright: ignore[reportGeneralTypeIssues]
+        n, K, KP, ORBITS
+    )
     i_, j_ = i[None, :, None], i[:, None, None]
     own = tl.load(which + orbit).to(tl.int64)[None, None, :]
     inside = (i_ < K) & (j_ < K)
@@ -179,7 +186,7 @@ def _mixed_kernel(
                 drive = tl.sum(game * mu[:, None, :], axis=0)
             x = alphas * x + drifts + gains * drive
             x = tl.where(valid, x, 0.0)
-            x = tl.where(valid, x - (tl.sum(x, axis=0) / K)[None, :], 0.0)
+            x = tl.where(valid, x - (tl.sum(x, axis=0) * (1.0 / K))[None, :], 0.0)
             policy = _softmax(x, valid)
             means, squares = _note(means, squares, policy, t, t + 1)
             t += 1
@@ -211,7 +218,9 @@ def _pair_kernel(
     KP: tl.constexpr,
     ORBITS: tl.constexpr,
 ):
-    orbit, real, i, valid, at = _places(n, K, KP, ORBITS)
+    orbit, real, i, valid, at = _places(  # pyright: ignore[reportGeneralTypeIssues]
+        n, K, KP, ORBITS
+    )
     i_, j_ = i[None, :, None], i[:, None, None]
     inside = (i_ < K) & (j_ < K)
     # One table for all orbits; 0 where there is no pair, so that padding pushes nothing.
@@ -274,7 +283,7 @@ def _softmax(x, valid):
 
 @triton.jit
 def _inverse(x):
-    """``1 / x`` to rounding for x in [1, 2^10]: Newton's method from single precision.
+    """``1 / x`` to rounding for x in [1, 2^60]: Newton's method from single precision.
 
     The division of double precision calls a routine for extreme operands, around which registers
     are spilled.
@@ -285,9 +294,17 @@ def _inverse(x):
 
 
 @triton.jit
+def _inverse_of_any(x):
+    """``1 / x`` for any x > 0, as ``2^-k / (2^-k x)``; NaN for 0 and infinity."""
+    power = x.to(tl.int64, bitcast=True) & 0x7FF0000000000000  # 2^k: the exponent's bits alone
+    scale = (0x7FE0000000000000 - power).to(tl.float64, bitcast=True)
+    return _inverse(x * scale) * scale
+
+
+@triton.jit
 def _note(mean, squares, policy, before, after):
     """Mean and squared deviations once rounds before .. after have all ended in one policy."""
-    share = (after - before).to(tl.float64) / tl.maximum(after, 1).to(tl.float64)
+    share = (after - before).to(tl.float64) * _inverse(tl.maximum(after, 1).to(tl.float64))
     delta = policy - mean
     return mean + delta * share, squares + delta * delta * (share * before.to(tl.float64))
 
@@ -321,7 +338,7 @@ def _fit(game, turned, mu, scores, bad, i, valid, K: tl.constexpr, KP: tl.conste
         spread = tl.max(step, axis=0) - tl.min(step, axis=0)
         broken = tl.sum((step != step).to(tl.int32), axis=0) > 0
         scale = tl.maximum(tl.max(tl.abs(scores), axis=0), 1.0)
-        length = tl.where(moving, 2 / (2 + spread), 0.0)
+        length = tl.where(moving, 2 * _inverse_of_any(2 + spread), 0.0)
         broken = moving & (broken | (spread == float("inf")))
         scores += tl.where(moving, length, 0.0)[None, :] * step
         bad = tl.where(broken, 1, bad)
@@ -329,7 +346,7 @@ def _fit(game, turned, mu, scores, bad, i, valid, K: tl.constexpr, KP: tl.conste
         left = tl.max(moving.to(tl.int32), axis=0)
         steps += 1
     bad = tl.where(moving, 1, bad)
-    scores = tl.where(valid, scores - (tl.sum(scores, axis=0) / K)[None, :], 0.0)
+    scores = tl.where(valid, scores - (tl.sum(scores, axis=0) * (1.0 / K))[None, :], 0.0)
     return scores, bad
 
 
@@ -341,7 +358,7 @@ def _solve(links, mu, right, rank, K: tl.constexpr):
     for c in range(K - 1):
         own = tl.sum(tl.where(column == c, links, 0.0), axis=0)
         own = tl.where(rank > c, own, 0.0)
-        inverse = (1 / tl.sum(own * mu, axis=0))[None, :]
+        inverse = _inverse_of_any(tl.sum(own * mu, axis=0))[None, :]
         share = own * inverse
         inverses = tl.where(rank == c, inverse, inverses)
         picked = tl.where(rank == c, mu, 0.0)
