@@ -184,8 +184,8 @@ class Place:
             return function(), ""
         except Exception as error:
             reason = sentence(error)
-        gc.collect()
         if self.on_gpu:
+            gc.collect()  # what the failure's frames held
             try:  # an error that sticks to the device comes back with whatever is asked of it next
                 torch.cuda.empty_cache()
                 torch.ones(1, device=self.device).item()

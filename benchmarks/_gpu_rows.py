@@ -118,7 +118,7 @@ def _gradient_error(found: Tensor, logits: Tensor, targets: Tensor, c: Tensor) -
 
 
 def lean_row_stats(logits: Tensor, targets: Tensor) -> RowStats:
-    """Maximum, log-sum and log-probability; the other columns are there and mean nothing."""
+    """What the gradient needs; the other columns are there and mean nothing."""
     if takes_triton(logits):
         from benchmarks._gpu_lean_triton import log_probs
 
@@ -136,5 +136,5 @@ def lean_row_stats(logits: Tensor, targets: Tensor) -> RowStats:
         sum_p2=log_sum,
         residual=log_prob,
         argmax=targets,
-        argmax_prob=log_sum,
+        argmax_prob=torch.exp(-log_sum),
     )
