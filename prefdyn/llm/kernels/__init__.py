@@ -121,11 +121,11 @@ def segmented_gram(
     d: Tensor,
     segments: Tensor,
     count: int,
-    block: int = 1024,
     a2: Tensor | None = None,
     d2: Tensor | None = None,
     segments2: Tensor | None = None,
     accumulate: torch.dtype = torch.float64,
+    via: str = "auto",
 ) -> Tensor:
     """``K_rs = sum_(i in r) sum_(j in s) <a_i, a2_j> <d_i, d2_j>``, without an N × N array.
 
@@ -140,20 +140,40 @@ def segmented_gram(
         (N,) segment of each row, in ``0 .. count - 1``, in any order.
     count
         Number of segments R.
-    block
-        Rows that are multiplied at a time.
     a2, d2, segments2
         The second factor's, (N2, d_in), (N2, d_out), (N2,), as for the cross terms of a weight
         that is used twice; the first factor's where left out.
     accumulate
         dtype of the sums over rows, and of the result.
+    via
+        The order of the sums: ``"rows"``, over pairs of rows, N²(d_in + d_out) flop, which has a
+        kernel; ``"gradients"``, over the entries of the segments' gradients, 2(N + R²) d_in d_out
+        flop, with 2²⁴ of these entries held at a time; or ``"auto"``, the cheaper of the two.
+        For a hidden size d, gradients are cheaper where many segments have more than about √d rows.
 
     Returns
     -------
     torch.Tensor
         (R, R); symmetric to the bit where the factors are one.
+
+    Raises
+    ------
+    ValueError
+        For another order of the sums.
     """
-    return _gram.segmented_gram(a, d, segments, count, block, a2, d2, segments2, accumulate)
+    if via not in ("auto", "rows", "gradients"):
+        raise ValueError(f"via is {via!r}: choose one of auto, rows, gradients.")
+    if via == "auto":
+        cheaper = _gram.gradients_are_cheaper(a, d, count, a2, d2, segments2)
+        via = "gradients" if cheaper else "rows"
+    given = a, d, segments, count, a2, d2, segments2, accumulate
+    if via == "gradients":
+        return _gram.through_gradients(*given)
+    if torch.float64 not in (a.dtype, d.dtype) and takes_triton(a):
+        from prefdyn.llm.kernels import _gram_triton
+
+        return _gram_triton.segmented_gram(*given)
+    return _gram.segmented_gram(*given)
 
 
 def _by_rows(logits: Tensor) -> bool:
