@@ -6,9 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Entries of a piece of the buffer: with its two temporaries it should stay in a processor's second
-# cache; an accelerator wants few large launches instead.
-_PIECE = {"cpu": 2**18}
+# Entries of a piece of the buffer: with its two temporaries each thread's share should stay near its
+# core's second cache; an accelerator wants few large launches instead.
+_PIECE = 2**18
 _LARGE_PIECE = 2**26
 
 
@@ -123,7 +123,9 @@ def narrowed(logits: Tensor, dtype: torch.dtype | None) -> Tensor:
 
 
 def _rows_of_a_piece(logits: Tensor, width: int) -> int:
-    return max(1, _PIECE.get(logits.device.type, _LARGE_PIECE) // max(1, width))
+    on_cpu = logits.device.type == "cpu"
+    entries = _PIECE * torch.get_num_threads() if on_cpu else _LARGE_PIECE
+    return max(1, entries // max(1, width))
 
 
 def _nothing(z: Tensor) -> _Partial:

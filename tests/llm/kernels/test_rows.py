@@ -172,7 +172,7 @@ def test_nan_is_not_lost(block, at):
 @pytest.mark.parametrize("size", [40, 100, 10**6])
 def test_pieces_of_rows_that_do_not_divide_them(monkeypatch, size):
     z, targets = draw(11, 33)
-    monkeypatch.setitem(_rows._PIECE, "cpu", size)
+    monkeypatch.setattr(_rows, "_PIECE", size)
     found = row_stats(z, targets, 20)
     check(found, definition(z, targets))
     c = torch.ones(11)
