@@ -13,7 +13,8 @@ from prefdyn.llm._pair_loss import PairLoss
 from prefdyn.objectives import get
 
 BETA = 0.01
-SPREAD = 4.0  # standard deviation of the logits: entropies of 2 to 4 nats, as models have
+NOISE = 1.2  # of the logits: standard deviation that no structure explains
+PULL = 4.0, 16.0  # how far the logit of the token that is meant is lifted
 ROWS = 1024  # of logits that are held at a time here
 
 
@@ -90,7 +91,11 @@ class Pairs:
 def draw(
     device: str, N: int, length: int, d: int, V: int, *, seed: int = 0, referred: bool = False
 ) -> Pairs:
-    """Operands with normal entries.
+    """Operands whose softmax looks like a language model's.
+
+    Frequent tokens are likelier everywhere, as ``1 / rank``, and every state means one of them,
+    more or less surely; the rest is noise.  It matters to peers that leave out small probabilities:
+    these lie together in such a vocabulary and are scattered in a random one.
 
     Parameters
     ----------
@@ -107,18 +112,22 @@ def draw(
         are 0, which spares the peer that computes them from states of its own.
     """
     g = torch.Generator(device).manual_seed(seed)
-    normal: dict[str, Any] = {"generator": g, "device": device, "dtype": torch.bfloat16}
-    hidden, weight = torch.randn(N, d, **normal), torch.randn(V, d, **normal)
-    weight *= SPREAD / d**0.5
-    by = torch.randn(N, d, **normal) if referred else None
+    on: dict[str, Any] = {"generator": g, "device": device}
+    ranks = torch.randperm(V, **on)
+    weight = torch.randn(V, d, **on) * (NOISE / d**0.5)
+    weight[:, 0] = -torch.log1p(ranks.float())
+    tokens = ranks.argsort()
+    hidden = _states(N, weight, tokens, on)
+    by = _states(N, weight, tokens, on) if referred else None
+    weight = weight.bfloat16()
     targets = torch.cat([_drawn(_logits(rows, weight), g) for rows in hidden.split(ROWS)])
     reference = torch.zeros(N, device=device, dtype=torch.double)
     if by is not None:
         pieces = zip(by.split(ROWS), targets.split(ROWS), strict=True)
         reference = torch.cat([_picked(rows.double(), weight.double(), y) for rows, y in pieces])
-    tokens = tuple(map(tuple, targets.view(-1, length).tolist()))
-    responses = Responses(((0,),) * len(tokens), tokens)
-    pairs = np.arange(len(tokens)).reshape(2, -1).T
+    said = tuple(map(tuple, targets.view(-1, length).tolist()))
+    responses = Responses(((0,),) * len(said), said)
+    pairs = np.arange(len(said)).reshape(2, -1).T
     loss = PairLoss(get("dpo", beta=BETA), responses, pairs, reference.view(-1, length))
     hidden.requires_grad_()
     weight.requires_grad_()
@@ -166,6 +175,19 @@ def relative(found: Tensor, truth: Tensor) -> float:
     pieces = zip(found.split(2**14), truth.split(2**14), strict=True)
     off = sum(float((a.double() - b).square().sum()) for a, b in pieces)
     return (off / float(truth.square().sum())) ** 0.5
+
+
+def _states(N: int, weight: Tensor, tokens: Tensor, on: dict[str, Any]) -> Tensor:
+    """Hidden states (N, d) in bfloat16 that mean a token each; `tokens` has the frequent first."""
+    V, d = weight.shape
+    meant = tokens[(V ** torch.rand(N, **on)).long().clamp(1, V) - 1]  # as likely as 1 / rank
+    low, high = PULL
+    pull = low + (high - low) * torch.rand(N, 1, **on)
+    along = weight[meant]
+    along[:, 0] = 0
+    hidden = torch.randn(N, d, **on) + pull * along / along.square().sum(-1, keepdim=True)
+    hidden[:, 0] = 1
+    return hidden.bfloat16()
 
 
 def _logits(hidden: Tensor, weight: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from benchmarks._gpu_cases import Candidate, Log, compare
-from benchmarks._gpu_operands import SPREAD
 from benchmarks._gpu_place import Place, Timed
 from benchmarks._gpu_results import FLOOR, OURS, Entry
 from prefdyn.llm import kernels
@@ -18,6 +17,7 @@ from prefdyn.llm.kernels import RowStats
 from prefdyn.llm.kernels._backend import takes_triton
 
 _ROWS = 512  # that are held in float64 at a time
+_SPREAD = 4.0  # standard deviation of the logits
 
 
 def ceilings(place: Place, log: Log) -> None:
@@ -62,7 +62,7 @@ def _row_kernels(place: Place, log: Log, V: int) -> None:
     hidden = torch.zeros(rows, 1, dtype=torch.bfloat16, device=place.device)
     # In the layout that the passes through the head use.
     logits = logits_buffer(hidden, Head(hidden.new_zeros(V, 1)), rows)
-    drawn = SPREAD * torch.randn(rows, V, device=place.device)
+    drawn = _SPREAD * torch.randn(rows, V, device=place.device)
     targets = torch.randint(V, (rows,), device=place.device)
     c = torch.randn(rows, device=place.device)
     truth = _log_probs(drawn, targets)
