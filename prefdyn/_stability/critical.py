@@ -9,7 +9,7 @@ import numpy as np
 from prefdyn._errors import InputError
 from prefdyn._inputs import count
 from prefdyn._stability.fixed_points import solve
-from prefdyn._stability.multipliers import multipliers_at
+from prefdyn._stability.multipliers import eigenvalues
 from prefdyn.rules._rule import Rule
 from prefdyn.rules._wrapper import get_parameter, set_parameter
 
@@ -145,8 +145,9 @@ class _Scan:
     def excess(self, value: Any) -> np.ndarray:
         """``spectral radius - 1`` for one value, or one per batch element."""
         rule = set_parameter(self.rule, self.parameter, value)
-        self.state, _, _ = solve(rule, self.state)
-        return np.abs(multipliers_at(rule, self.state)[0][..., 0]) - 1
+        found = solve(rule, self.state)
+        self.state = found.state
+        return np.abs(eigenvalues(found.jacobian)[..., 0]) - 1
 
     def refined(self, grid: np.ndarray, columns: np.ndarray, batch: tuple[int, ...]):
         """Per batch element: crossings in ascending order, and whether it starts stable."""

@@ -1,7 +1,8 @@
 """Fixed points of a rule, stable or not, by Newton's method and continuation."""
 
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -64,79 +65,101 @@ def fixed_point(rule: Rule, start: Any = None) -> FixedPoint:
     state = rule.own_start if start is None else None
     if state is None:
         state = rule.init(np.full(rule.K, 1 / rule.K) if start is None else start)
-    return at_state(rule, *solve(rule, state))
+    found = solve(rule, state)
+    log_policy = rule.log_policy(found.state)
+    return FixedPoint(np.exp(log_policy), log_policy, found.state, found.residual, found.method)
 
 
-def at_state(rule: Rule, state: np.ndarray, residual: np.ndarray, method: str) -> FixedPoint:
-    """The fixed point at a solved state."""
-    log_policy = rule.log_policy(state)
-    return FixedPoint(np.exp(log_policy), log_policy, state, residual, method)
+class Solution(NamedTuple):
+    """Where a search ended.
+
+    Attributes
+    ----------
+    state, residual, method
+        As of `FixedPoint`.
+    jacobian, first_jacobian
+        Of one step there, and where the search started, on the directions that carry dynamics:
+        (..., n - m, n - m).
+    """
+
+    state: np.ndarray
+    residual: np.ndarray
+    jacobian: np.ndarray
+    first_jacobian: np.ndarray
+    method: str = "Newton's method"
+
+    @property
+    def found(self) -> bool:
+        """Whether all of the batch are fixed points, as far as the residual can tell."""
+        return bool(np.all(self.residual <= TOLERANCE))
 
 
 def tangent(rule: Rule) -> np.ndarray:
     """Orthonormal basis (n, n - m) of the directions that do carry dynamics."""
-    neutral = rule.neutral
-    return np.linalg.svd(neutral)[0][:, neutral.shape[1] :]
+    neutral = np.asarray(rule.neutral, dtype=float)
+    return _complement(neutral.tobytes(), neutral.shape)
 
 
-def solve(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
-    """State, residual and method of the fixed point that Newton reaches from a state.
+@lru_cache(maxsize=32)
+def _complement(directions: bytes, shape: tuple[int, int]) -> np.ndarray:
+    """Orthonormal basis of what is orthogonal to the columns of an array, read-only."""
+    basis = np.linalg.svd(np.frombuffer(directions).reshape(shape))[0][:, shape[1] :]
+    basis.flags.writeable = False
+    return basis
+
+
+def solve(rule: Rule, state: np.ndarray) -> Solution:
+    """The fixed point that Newton reaches from a state.
 
     Raises
     ------
     NoOptimum
         If none is found.
     """
-    solution, residual = _newton(rule, state)
-    if np.all(residual <= TOLERANCE):
-        _refuse_flat(rule, state, solution)
-        return solution, residual, "Newton's method"
+    direct = _newton(rule, state)
+    if direct.found:
+        _refuse_flat(direct)
+        return direct
     if rule.easier(1.0) is not None:
         continued = _continuation(rule, state)
         if continued is not None:
             return continued
-    worst = float(np.max(residual))
+    worst = float(np.max(direct.residual))
     raise NoOptimum(
         f"no fixed point found (relative residual {worst:.1e}): at alpha = 1 a rule may have none, "
         "below (1 - alpha) beta = 1e-10 its logits are too large, else try another start."
     )
 
 
-def _refuse_flat(rule: Rule, start: np.ndarray, solution: np.ndarray) -> None:
+def _refuse_flat(found: Solution) -> None:
     """Refuse a point where the rule only *seems* to rest, because it hardly does anything there.
 
     A loss without a finite minimum flattens out, and far enough away no step is left to see.
     """
-    basis = tangent(rule)
-    identity = np.eye(basis.shape[1])
+    identity = np.eye(found.jacobian.shape[-1])
 
-    def slope(state: np.ndarray) -> np.ndarray:
-        jacobian = basis.T @ rule.jacobian(state).matrix @ basis
+    def slope(jacobian: np.ndarray) -> np.ndarray:
         return np.abs(jacobian - identity).max(axis=(-1, -2), initial=0.0)
 
-    if np.any(slope(solution) < 1e-9 * slope(start)):
+    if np.any(slope(found.jacobian) < 1e-9 * slope(found.first_jacobian)):
         raise NoOptimum(
             "no fixed point found: the steps die out towards infinity, where the loss flattens "
             "without a minimum (one pair of DPO does that); run it with orbit instead."
         )
 
 
-def _continuation(rule: Any, state: np.ndarray) -> tuple[np.ndarray, np.ndarray, str] | None:
+def _continuation(rule: Any, state: np.ndarray) -> Solution | None:
     strength, factor, steps = 1e-6, 4.0, 0
-    state, residual = _newton(rule.easier(strength), state)
-    while np.all(residual <= TOLERANCE):
+    here = _newton(rule.easier(strength), state)
+    while here.found:
         if strength == 1.0:
-            return state, residual, f"continuation in the strength of the drive, {steps} steps"
+            how = f"continuation in the strength of the drive, {steps} steps"
+            return here._replace(method=how)
         following = min(1.0, strength * factor)
-        trial, trial_residual = _newton(rule.easier(following), state)
+        trial = _newton(rule.easier(following), here.state)
         steps += 1
-        if np.all(trial_residual <= TOLERANCE):
-            state, residual, strength, factor = (
-                trial,
-                trial_residual,
-                following,
-                min(factor**1.5, 8),
-            )
+        if trial.found:
+            here, strength, factor = trial, following, min(factor**1.5, 8)
         elif factor < 1.001:
             return None
         else:
@@ -144,8 +167,11 @@ def _continuation(rule: Any, state: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     return None
 
 
-def _newton(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Damped Newton on ``step(x) - x = 0`` modulo neutral directions, batched."""
+def _newton(rule: Rule, state: np.ndarray) -> Solution:
+    """Damped Newton on ``step(x) - x = 0`` modulo neutral directions, batched.
+
+    Jacobians are most of the work: that of the best state is handed on, not computed again.
+    """
     basis = tangent(rule)
     identity = np.eye(basis.shape[1])
 
@@ -155,12 +181,14 @@ def _newton(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     current = move(state)
     best_state = state
     best = np.full(state.shape[:-1], np.inf)
-    for _ in range(NEWTON_STEPS):
+    best_jacobian = first_jacobian = np.full((*best.shape, *identity.shape), np.nan)
+    for turn in range(NEWTON_STEPS):
         if not np.all(np.isfinite(current)):
             break
         jacobian = basis.T @ rule.jacobian(state).matrix @ basis
         if not np.all(np.isfinite(jacobian)):
             break
+        first_jacobian = first_jacobian if turn else jacobian
         norm = np.abs(jacobian).sum(axis=-1).max(axis=-1, initial=1.0)
         reach = np.abs(state).max(axis=-1)
         scale = np.maximum(np.maximum(1.0, norm), 1e-3 * reach)
@@ -168,6 +196,7 @@ def _newton(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         better = size / scale < best
         best = np.where(better, size / scale, best)
         best_state = np.where(better[..., None], state, best_state)
+        best_jacobian = np.where(better[..., None, None], jacobian, best_jacobian)
         # Once all are at the tolerance, go on while Newton still gains: that polishes at no risk.
         if np.all(best <= TOLERANCE) and not np.any(better & (size > 1e-14 * scale)):
             break
@@ -184,4 +213,4 @@ def _newton(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
                 break
             newton = np.where(worse[..., None], newton / 2, newton)
         state, current = trial, following
-    return best_state, best
+    return Solution(best_state, best, best_jacobian, first_jacobian)

@@ -83,7 +83,12 @@ def multipliers_at(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, str]:
     """Multipliers (..., m) at a state, largest modulus first, and how the Jacobian was obtained."""
     basis = tangent(rule)
     jacobian = rule.jacobian(state)
-    values = np.linalg.eigvals(basis.T @ jacobian.matrix @ basis).astype(complex)
+    return eigenvalues(basis.T @ jacobian.matrix @ basis), jacobian.by
+
+
+def eigenvalues(matrix: np.ndarray) -> np.ndarray:
+    """Eigenvalues (..., m) of matrices (..., m, m), largest modulus first."""
+    values = np.linalg.eigvals(matrix).astype(complex)
     # Conjugates have equal moduli: the one with positive angle goes first.
     order = np.lexsort((-np.imag(values), -np.round(np.abs(values), 12)), axis=-1)
-    return np.take_along_axis(values, order, axis=-1), jacobian.by
+    return np.take_along_axis(values, order, axis=-1)

@@ -150,7 +150,7 @@ def rank_file(
     write_atomically(files["predictions"], lambda path: write_rows(path, ranked(), form))
     kept = None
     if keep is not None or drop_falling:
-        lines = set(scores.lines[_kept(scores, ranks, keep, drop_falling)].tolist())
+        lines = scores.lines[_kept(scores, ranks, keep, drop_falling)]
         kept, files["kept"] = len(lines), out / kept_name(data)
         write_atomically(files["kept"], lambda path: write_kept(path, data, lines))
     found = {

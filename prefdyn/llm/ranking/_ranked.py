@@ -1,6 +1,7 @@
 """Predictions of a whole file: ranked, written, and cut down to the pairs worth keeping."""
 
 import json
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -20,7 +21,8 @@ LINEAR = 0.5
 """Nats up to which a frozen first-order prediction is good to a few per cent (claim KER-6)."""
 SHOWN = 10
 """Pairs, tokens and pushers that a summary names."""
-_ROW_GROUP = 4096
+_ROW_GROUP = 512
+"""Rows of a Parquet file that are in memory at a time; a row with its gains takes 15 kB there."""
 _WHOLE = (
     *("line", "rank", "prompt_length", "chosen_length", "rejected_length"),
     *("batch", "pushed_by", "parts_at"),
@@ -45,16 +47,16 @@ class Scores:
     """
 
     def __init__(self, rows: Iterable[Row]):
-        values: list[list[float]] = []
+        values = array("d")  # eight bytes a number: a list of lists of floats takes five times that
         names = ("line", "falls", "effect_on_others", "greedy_rate", *CRITERIA)
         self.kinds: Counter[str] = Counter()
         self.gaining: Counter[str] = Counter()
         for row in rows:
             row["falls"] = row["kind"] in ("both down", "reversed")
-            values.append([np.nan if row[name] is None else row[name] for name in names])
+            values.extend(np.nan if row[name] is None else row[name] for name in names)
             self.kinds[row["kind"]] += 1
             self.gaining.update(gain["text"] for gain in row["gains"][:1])
-        table = np.array(values, dtype=float).reshape(-1, len(names))
+        table = np.frombuffer(values).reshape(-1, len(names))
         self.columns: dict[str, np.ndarray] = dict(zip(names, table.T, strict=True))
         self.lines = self.columns.pop("line").astype(int)
         self.falls = self.columns.pop("falls") > 0
@@ -141,7 +143,7 @@ def _pushing(scores: Scores) -> list[dict[str, Any]]:
 def with_ranks(rows: Iterable[Row], ranks: np.ndarray) -> Iterator[Row]:
     """Rows with rank and percentile; 100 is the pair with most displacement."""
     N = len(ranks)
-    for row, rank in zip(rows, ranks.tolist(), strict=True):
+    for row, rank in zip(rows, map(int, ranks), strict=True):
         ranked = row | {"rank": rank, "percentile": 100 * (N - rank + 0.5) / N}
         yield {name: ranked[name] for name in dict.fromkeys((*_FIRST, *ranked))}
 

@@ -7,6 +7,8 @@ import re
 import shlex
 import signal
 import sys
+import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pyarrow
@@ -18,7 +20,7 @@ from prefdyn import llm, objectives
 from prefdyn.cli import main
 from prefdyn.cli._predict import Predict
 from prefdyn.displacement.diagnosis import Entanglement
-from prefdyn.llm.ranking import _data_set
+from prefdyn.llm.ranking import _data_set, _ranked
 from prefdyn.llm.ranking._pieces import Pieces
 
 PAIRS = [
@@ -286,6 +288,34 @@ def test_the_data_are_a_stream(tmp_path, monkeypatch, llama, tokenizer):
     found = _data_set.rank_file(llama, tokenizer, str(path), tmp_path / "out", batch=1, gains=0)
     assert found["pairs"] == 20
     assert 0 < most[0] < 12
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_of_each_pair_only_a_few_numbers_stay(form, tmp_path, monkeypatch, llama, tokenizer):
+    """At most 300 bytes a pair: a record and what is predicted of it are thousands."""
+    (one,) = llm.rank_pairs(llama, tokenizer, PAIRS[:1], gains=0)
+
+    def alike(model, tokenizer, usable, *_, **__):
+        return (replace(one, line=pair.line) for pair in usable)
+
+    monkeypatch.setattr(_data_set, "rank_pairs", alike)
+    monkeypatch.setattr(_ranked, "_ROW_GROUP", 16)
+
+    def peak(pairs):
+        data, out = tmp_path / "pairs.jsonl", tmp_path / f"out-{pairs}"
+        data.write_text((line(PAIRS[0]) + "\n") * pairs)
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        _data_set.rank_file(llama, tokenizer, str(data), out, batch=4, keep=0.9, form=form)
+        return tracemalloc.get_traced_memory()[1] - before
+
+    tracemalloc.start()
+    try:
+        peak(16)  # loads what is loaded once
+        few, many = peak(32), peak(132)
+    finally:
+        tracemalloc.stop()
+    assert (many - few) / 100 < 300
 
 
 def test_out_of_memory_says_which_size_to_lower(pairs, refusal, monkeypatch):
