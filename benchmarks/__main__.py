@@ -1,6 +1,6 @@
-"""`python -m benchmarks`: run the CPU comparisons, print them, and keep them in results/."""
+"""`python -m benchmarks`: run the CPU comparisons in turn, print them, keep them in results/."""
 
-from benchmarks import cpu, llm
+from importlib import import_module
 
-cpu.main()
-llm.main()
+for name in ("cpu", "llm", "geometry"):
+    import_module(f"benchmarks.{name}").main()

@@ -23,15 +23,16 @@ def peaks(make: Callable[[Any], Callable[[], object]], cases: Sequence[Any]) -> 
 
 def _peak(make: Callable[[Any], Callable[[], object]], case: Any) -> float:
     run = make(case)
-    before = high_water()
+    Path("/proc/self/clear_refs").write_text("5")  # forget the largest memory so far
+    before = _megabytes("VmRSS")
     run()
-    return high_water() - before
+    return _megabytes("VmHWM") - before
 
 
-def high_water() -> float:
-    """Largest memory of this process so far, in MB, by Linux's own count.
+def _megabytes(field: str) -> float:
+    """Memory of this process (VmRSS), or its largest so far (VmHWM), by Linux's own count.
 
     That of `resource` starts from the parent's.
     """
     lines = Path("/proc/self/status").read_text().splitlines()
-    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(field))

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-# Entries of a piece of the buffer: with its two temporaries each thread's share should stay near its
-# core's second cache; an accelerator wants few large launches instead.
+# Entries of a piece of the buffer, for each thread: with two temporaries they should stay near its
+# core's second cache.  An accelerator wants few large launches instead.
 _PIECE = 2**18
 _LARGE_PIECE = 2**26
 
