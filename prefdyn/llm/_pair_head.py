@@ -139,6 +139,8 @@ class _Chunk:
         Flat numbers of all tokens of their responses.
     used, place
         Rows that are computed, and which of them each token has.
+    loss
+        The pairs' share of the loss; made, and checked, before the first product is on its way.
     """
 
     def __init__(self, loss: PairLoss, numbers: np.ndarray, same: np.ndarray):
@@ -150,16 +152,15 @@ class _Chunk:
         }
         self.tokens = np.concatenate(list(self.spans.values()))
         self.used, self.place = np.unique(same[self.tokens], return_inverse=True)
-        self._loss, self._same = loss, same
-
-    def loss(self) -> PairLoss:
-        """The pairs' share of the loss."""
-        whole, numbers = self._loss, self.numbers
+        self._same = same
         extra = {
-            name: np.asarray(x)[numbers] if np.ndim(x) else x for name, x in whole.extra.items()
+            name: np.asarray(x)[numbers] if np.ndim(x) else x for name, x in loss.extra.items()
         }
-        weights = np.asarray(whole.weights)[numbers]
-        return replace(whole, pairs=whole.pairs[numbers], weights=weights, extra=extra)
+        weights = np.asarray(loss.weights)[numbers]
+        gold = None if loss.gold is None else loss.gold[numbers]
+        self.loss = replace(
+            loss, pairs=loss.pairs[numbers], weights=weights, extra=extra, gold=gold
+        )
 
     def rows_of(self, response: int) -> np.ndarray:
         """Where the response's tokens stand among the computed rows."""
@@ -231,7 +232,7 @@ class _PairHead(torch.autograd.Function):
                 whole[tokens] = part[place]
             cells = at_token[0][tokens], at_token[1][tokens]
             table[cells] = row.log_prob[place].to(table.dtype)
-            value, slopes = _value_and_slopes(chunk.loss(), table, found, at_token, stats)
+            value, slopes = _value_and_slopes(chunk.loss, table, found, at_token, stats)
             total += value
             c = slopes.new_zeros(len(used)).index_add_(0, place, slopes[cells]).to(logits.dtype)
             if not gram and not any(ctx.needs_input_grad):
@@ -306,7 +307,7 @@ def _in_two_passes(
     """The same through `token_logprobs`; Gram matrices, if any, from a pass of their own."""
     device = states.hidden.device
     at_token = [upload(numbers, device) for numbers in loss.responses.places]
-    paired = np.isin(at_token[0].cpu().numpy(), loss.rows)
+    paired = np.isin(loss.responses.places[0], loss.rows)
     targets = torch.where(upload(paired, device), states.targets, -1)
     values, found = token_logprobs(states.hidden, head, targets, chunk=rows, statistics=True)
     table = _empty_table(loss.responses, device)

@@ -223,7 +223,7 @@ def _dz_row(
     start, out_start = (logits + row * stride)[:, None], (out + row * out_stride)[:, None]
     m = tl.load(maximum + row).to(tl.float32)[:, None]
     log_s = tl.load(log_sum + row).to(tl.float32)[:, None]
-    target = tl.load(targets + row)[:, None]
+    target = tl.load(targets + row).to(tl.int32)[:, None]  # as the columns it is compared with
     c = tl.load(coefficients + row).to(tl.float32)[:, None]
     at_target = -c * _expm1(tl.load(log_prob + row).to(tl.float32))[:, None]
     lanes = tl.arange(0, BLOCK)[None, :]

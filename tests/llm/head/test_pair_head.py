@@ -7,6 +7,7 @@ import torch
 
 from prefdyn import InputError, objectives
 from prefdyn.llm import Head, PairLoss, Responses, States, completion_states, pair_head
+from prefdyn.llm.head._passes import logits_buffer
 from prefdyn.llm.head.logprobs import token_logprobs
 
 V, D = 34, 16
@@ -274,8 +275,16 @@ def test_one_buffer_for_all_chunks(states, responses, monkeypatch):
     monkeypatch.setattr(torch, "empty", recorded)
     s, head, leaves = leaves_of(states, draw_head())
     found = pair_head(s, head, draw_loss(responses), rows=13)
-    assert sizes == [(13, 48)]  # rows of a whole number of 64 bytes
+    assert sizes == [(13, V)]
     assert all(x.isfinite().all() for x in torch.autograd.grad(found.loss, leaves))
+
+
+def test_rows_on_a_gpu_begin_at_whole_vectors():
+    """Of `meta` tensors, which stand for any device that is not a processor."""
+    head = Head(torch.empty(50257, 4, device="meta"))
+    buffer = logits_buffer(torch.empty(6, 4, device="meta"), head, 6)
+    assert buffer.shape == (6, 50257)
+    assert buffer.stride() == (50272, 1)
 
 
 def test_differentiating_twice_is_refused(states, responses):

@@ -35,6 +35,20 @@ def compiled(kernel, arch, vocabulary, low="fp32", **further):
     )
 
 
+@pytest.mark.parametrize("name", ["_row_stats", "_dz_row"])
+def test_a_size_of_one_is_compiled_as_a_constant(name):
+    """Which is what a launch does with a whole number that is 1."""
+    kernel = getattr(_rows_triton, name)
+    one = dict.fromkeys(("rows", "vocabulary", "stride", "out_stride"), 1)
+    one = {n: value for n, value in one.items() if n in kernel.arg_names}
+    signature = {n: t for n, t in types().items() if n in kernel.arg_names and n not in one}
+    capped = {"CAPPED": False} if name == "_dz_row" else {}
+    at = _rows_triton.settings(1)
+    constants = one | capped | {"ROWS": at.rows, "BLOCK": at.block}
+    made = compile_for(90, kernel, signature, constants, num_warps=at.num_warps)
+    assert made.spilled == 0
+
+
 def check_resources(made, at, arch):
     assert made.spilled == made.stack == 0
     assert made.shared <= SHARED_LIMIT[arch]

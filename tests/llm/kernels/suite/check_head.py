@@ -2,10 +2,12 @@
 
 from itertools import pairwise, product
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from prefdyn._errors import InputError
 from prefdyn.llm._encoding import Responses
@@ -65,7 +67,7 @@ def doubled(hidden, head, leaves):
     """The same numbers as leaves in float64."""
     twins = {id(x): x.detach().double().requires_grad_(x.requires_grad) for x in leaves}
 
-    def twin(x):
+    def twin(x: Any) -> Any:
         return None if x is None else twins.get(id(x), x.detach().double())
 
     exact = Head(twin(head.weight), twin(head.bias), head.scale, head.cap)
@@ -170,6 +172,30 @@ def test_narrow_gradients(monkeypatch, kind):
         definition(hidden64, head64, targets).sum(),
         leaves64,
     )
+
+
+class ReadBack(TorchDispatchMode):
+    """Notes what makes the host wait for a number once the first product is on its way."""
+
+    def __init__(self):
+        super().__init__()
+        self.under_way, self.seen = False, []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.under_way |= "addmm" in str(func)
+        if self.under_way and any(name in str(func) for name in ("local_scalar", "nonzero")):
+            self.seen.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+def test_the_host_waits_for_nothing_between_chunks():
+    states, head, loss, leaves = paired(torch.float32, **HEADS["biased"])
+    with ReadBack() as read:
+        pair_head(states, head, loss, rows=10)
+        values = token_logprobs(states.hidden, head, states.targets, chunk=8)
+        torch.autograd.grad(values.sum(), leaves)
+    assert read.under_way
+    assert read.seen == []
 
 
 def test_a_tied_embedding_gets_both_gradients():
