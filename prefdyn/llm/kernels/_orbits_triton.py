@@ -333,14 +333,15 @@ def _fit(game, turned, mu, scores, bad, i, valid, K: tl.constexpr, KP: tl.conste
         tail = tl.exp(-tl.abs(gap))
         smaller = tail * _inverse(1 + tail)
         excess = tl.where(gap < 0, game - smaller, smaller - turned)
-        right = tl.sum(excess * mu[:, None, :], axis=0)
+        # An orbit that has its scores is pulled no more.  (This also keeps the compiler from
+        # holding mu in two layouts all the way, for which there are not enough registers.)
+        right = tl.sum(excess * tl.where(moving[None, :], mu, 0.0)[:, None, :], axis=0)
         step = _solve(smaller - smaller * smaller, mu, right, rank, K)
         spread = tl.max(step, axis=0) - tl.min(step, axis=0)
         broken = tl.sum((step != step).to(tl.int32), axis=0) > 0
         scale = tl.maximum(tl.max(tl.abs(scores), axis=0), 1.0)
-        length = tl.where(moving, 2 * _inverse_of_any(2 + spread), 0.0)
         broken = moving & (broken | (spread == float("inf")))
-        scores += tl.where(moving, length, 0.0)[None, :] * step
+        scores += step * (2 * _inverse_of_any(2 + spread))[None, :]
         bad = tl.where(broken, 1, bad)
         moving = moving & (spread > scale * TOLERANCE) & (bad == 0)
         left = tl.max(moving.to(tl.int32), axis=0)
