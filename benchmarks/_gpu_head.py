@@ -30,9 +30,13 @@ GRADIENTS = ("by_hidden", "by_weight")
 
 
 def head(place: Place, log: Log, d: int, V: int) -> None:
-    """Every variant at one shape: forward and backward, then forward only."""
+    """Every variant at one shape, forward and backward."""
+    _compare(place, log, "head", VARIANTS, _pairs(place, d, V))
+
+
+def forward(place: Place, log: Log, d: int, V: int) -> None:
+    """Every variant at one shape, forward only."""
     o = _pairs(place, d, V)
-    _compare(place, log, "head", VARIANTS, o)
     candidates = [
         Candidate(
             variant.name,

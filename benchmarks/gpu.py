@@ -54,8 +54,10 @@ def cases(place: Place) -> dict[str, Case]:
     add("gram", _gpu_gram.gram)
     add("mrs_ipo", _gpu_orbits.mrs_ipo)
     add("mrs_dpo", _gpu_orbits.mrs_dpo)
-    add("reference", _gpu_head.with_reference, *first)
+    add("forward", _gpu_head.forward, *first)
     add("buffer", _gpu_head.buffers, *first)
+    add("reference", _gpu_head.with_reference, *first)
+    add("forward", _gpu_head.forward, *second)
     add("cross_entropy", _gpu_head.cross_entropy, *second)
     add("sweep", _gpu_head.sweep, *second)
     return found
