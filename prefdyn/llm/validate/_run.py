@@ -15,15 +15,15 @@ Every experiment is a module of this folder with
     A matplotlib figure.
 """
 
-import hashlib
 import importlib
 import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -32,9 +32,8 @@ from typing import Any
 from prefdyn._errors import InputError
 from prefdyn._files import write_atomically
 from prefdyn._inputs import choice, count
-from prefdyn.llm.models import LanguageModel, load
-from prefdyn.llm.reference import fingerprint
 from prefdyn.llm.validate._record import Record
+from prefdyn.llm.validate._setup import Setup, described, key_of, known
 
 ORDER = (
     "single_token",
@@ -55,23 +54,6 @@ _LONGEST_FIRST = (
 )
 SIZES = ("quick", "default")
 _FORMATS = {"svg": {"Date": None}, "png": {}}
-
-
-@dataclass(frozen=True)
-class Setup:
-    """What is validated, how large, and where the results go."""
-
-    model: str | None
-    adapter: str | None
-    device: str
-    dtype: str
-    size: str
-    seed: int
-    out: Path
-
-    def load(self) -> LanguageModel:
-        """The model, fresh from disk."""
-        return load(self.model, device=self.device, dtype=self.dtype, adapter=self.adapter)
 
 
 def run(
@@ -128,46 +110,26 @@ def run(
     out = Path(out)
     setup = Setup(model, adapter, device, dtype, choice(size, SIZES, "size"), int(seed), out)
     (out / "predictions").mkdir(parents=True, exist_ok=True)
-    lm = setup.load()
-    about = describe(lm, setup)
-    key = _key(about)
-    # What was run before stays in the list, also when this run asks for others.
-    known = {name: _read(out / f"{name}.json", key) for name in ORDER}
-    results = {name: stored for name, stored in known.items() if stored is not None}
     wanted = sorted(set(experiments), key=_LONGEST_FIRST.index)
-    missing = [name for name in wanted if name not in results]
-    for name in wanted:
-        if name in results:
-            _tell(report, name, results[name])
-    for name, result in _run_all(missing, setup, key, processes):
-        results[name] = result
-        _tell(report, name, result)
+    with _workers(min(processes, len(wanted))) as pool:
+        about = known(setup) or (
+            pool.submit(described, setup).result() if pool else described(setup)
+        )
+        key = key_of(about)
+        # What was run before stays in the list, also when this run asks for others.
+        before = {name: _read(out / f"{name}.json", key) for name in ORDER}
+        results = {name: stored for name, stored in before.items() if stored is not None}
+        for name in wanted:
+            if name in results:
+                _tell(report, name, results[name])
+        missing = [name for name in wanted if name not in results]
+        for name, result in _run_all(missing, setup, key, pool):
+            results[name] = result
+            _tell(report, name, result)
     records = [record for name in ORDER if name in results for record in results[name]["records"]]
     _write(out / "model.json", about | {"experiments": [n for n in ORDER if n in results]})
     _write(out / "validation.json", records)
     return [Record(**record) for record in records]
-
-
-def describe(lm: LanguageModel, setup: Setup) -> dict[str, Any]:
-    """What was validated, as plain data."""
-    import platform
-    from importlib.metadata import version
-
-    parameters = {id(p): p.numel() for p in lm.model.parameters()}
-    return {
-        "model": Path(setup.model).name if setup.model else "shipped",
-        "fingerprint": fingerprint(lm.model, lm.tokenizer),
-        "parameters": sum(parameters.values()),
-        "architecture": type(lm.model).__name__,
-        "device": setup.device,
-        "dtype": setup.dtype,
-        "size": setup.size,
-        "seed": setup.seed,
-        "versions": {
-            "Python": platform.python_version(),
-            **{name: version(name) for name in ("prefdyn", "torch", "transformers")},
-        },
-    }
 
 
 def perform(name: str, setup: Setup, key: str) -> dict[str, Any]:
@@ -204,24 +166,39 @@ def perform(name: str, setup: Setup, key: str) -> dict[str, Any]:
     return result
 
 
-def _run_all(names: list[str], setup: Setup, key: str, processes: int):
-    """Yield each experiment's name and result as it is done; one that breaks fails with a note."""
-    if processes == 1 or len(names) < 2:
-        for name in names:
-            yield name, _attempt(name, setup, key)
+@contextmanager
+def _workers(processes: int) -> Iterator[ProcessPoolExecutor | None]:
+    """Processes that start with the first job, one thread each; None if one is to do everything."""
+    if processes < 2:
+        yield None
         return
     for library in ("OMP", "OPENBLAS", "MKL"):  # before a worker imports numpy
         os.environ[f"{library}_NUM_THREADS"] = "1"
     # A fresh interpreter per worker: forking one that holds torch's threads can deadlock.
-    pool = ProcessPoolExecutor(min(processes, len(names)), mp_context=get_context("spawn"))
-    futures = {pool.submit(_attempt, name, setup, key): name for name in names}
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_warm)
     try:
-        for future in as_completed(futures):
-            lost = future.exception()  # only when the worker itself died
-            name = futures[future]
-            yield name, _broken(name, str(lost)) if lost else future.result()
+        yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _warm() -> None:
+    """Import what every experiment needs, in all workers at once while the first is described."""
+    with suppress(ImportError):  # whoever loads the model finds the words for it
+        importlib.import_module("transformers.modeling_utils")
+
+
+def _run_all(names: list[str], setup: Setup, key: str, pool: ProcessPoolExecutor | None):
+    """Yield each experiment's name and result as it is done; one that breaks fails with a note."""
+    if pool is None:
+        for name in names:
+            yield name, _attempt(name, setup, key)
+        return
+    futures = {pool.submit(_attempt, name, setup, key): name for name in names}
+    for future in as_completed(futures):
+        lost = future.exception()  # only when the worker itself died
+        name = futures[future]
+        yield name, _broken(name, str(lost)) if lost else future.result()
 
 
 def _attempt(name: str, setup: Setup, key: str) -> dict[str, Any]:
@@ -249,18 +226,6 @@ def _draw(module: Any, predicted: Any, measured: Any, stem: Path) -> None:
         for suffix, metadata in _FORMATS.items():
             save = partial(drawing.savefig, metadata=metadata)
             write_atomically(stem.with_suffix(f".{suffix}"), save)
-
-
-def _key(about: dict[str, Any]) -> str:
-    """Digest of the model, the settings, and the sources that turn them into results."""
-    settings = {name: value for name, value in about.items() if name != "model"}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-    package = Path(__file__).parents[2]
-    for path in sorted(package.rglob("*.py")):
-        if "cli" not in path.relative_to(package).parts:
-            digest.update(f"\0{path.relative_to(package)}\0".encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 def _read(path: Path, key: str) -> dict[str, Any] | None:

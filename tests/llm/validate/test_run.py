@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 import types
 
@@ -7,9 +8,9 @@ import torch
 from matplotlib.figure import Figure
 
 from prefdyn import InputError
-from prefdyn.llm import validate
+from prefdyn.llm import reference, validate
 from prefdyn.llm.models import LanguageModel
-from prefdyn.llm.validate import _run
+from prefdyn.llm.validate import _setup
 
 
 @pytest.fixture
@@ -17,7 +18,8 @@ def fakes(monkeypatch):
     """Two experiments, and a model, that cost nothing; they count their calls."""
     calls = []
 
-    def load(name, **settings):
+    def load(setup):
+        calls.append(("load",))
         return LanguageModel(torch.nn.Linear(2, 1), None)
 
     def predict(lm, size, seed):
@@ -44,14 +46,19 @@ def fakes(monkeypatch):
         functions = {"predict": predict, "measure": how, "records": records, "draw": draw}
         vars(module).update(parts | functions)
         monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setattr(_run, "load", load)
+    monkeypatch.setattr(_setup.Setup, "load", load)
     # The same weights would be drawn again by no one: what is asked here is what is stored.
-    monkeypatch.setattr(_run, "fingerprint", lambda model, tokenizer: "weights")
+    monkeypatch.setattr(reference, "fingerprint", lambda model, tokenizer: "weights")
     return calls
 
 
 def run(out, *names, **settings):
     return validate.run(out=out, experiments=names, processes=1, size="quick", **settings)
+
+
+def steps(calls):
+    """What was done besides loading models."""
+    return [name for name, *_ in calls if name != "load"]
 
 
 def test_predictions_are_on_disk_before_anything_is_trained(fakes, tmp_path, monkeypatch):
@@ -75,9 +82,37 @@ def test_what_is_done_is_not_done_again(fakes, tmp_path):
     first = run(tmp_path, "rounds")
     done = len(fakes)
     assert run(tmp_path, "rounds") == first
-    assert len(fakes) == done
+    assert len(fakes) == done  # the model is not even loaded
     run(tmp_path, "rounds", seed=1)
-    assert len(fakes) == 2 * done
+    assert steps(fakes) == ["predict", "measure", "draw"] * 2
+
+
+def test_a_model_is_known_by_the_content_of_its_files(fakes, tmp_path):
+    model, adapter = tmp_path / "model", tmp_path / "adapter"
+    for folder in (model, adapter):
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+    settings = {"model": str(model), "adapter": str(adapter)}
+
+    def loads(**more):
+        before = len(fakes)
+        run(tmp_path / "out", "rounds", **settings | more)
+        return fakes[before:].count(("load",))
+
+    assert loads() == 3  # to be described, for the predictions, to be trained
+    assert loads() == 0
+    (adapter / "weights").write_text("other")
+    assert loads() == 1  # described anew: the same, since the fake always is
+    assert loads() == 0
+    assert loads(dtype="float64") == 3
+    (model / "config.json").unlink()
+    assert loads() == 3  # now that what it is made of may be anywhere
+    assert loads() == 1
+
+
+def test_to_look_up_what_is_stored_needs_no_torch():
+    code = "import sys, prefdyn.llm.validate; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_one_more_experiment_joins_those_that_are_there(fakes, tmp_path, monkeypatch):
@@ -96,7 +131,7 @@ def test_predictions_of_a_killed_run_are_kept(fakes, tmp_path):
     run(tmp_path, "rounds")
     (tmp_path / "rounds.json").unlink()
     run(tmp_path, "rounds")
-    assert [call[0] for call in fakes] == ["predict", "measure", "draw", "measure", "draw"]
+    assert steps(fakes) == ["predict", "measure", "draw", "measure", "draw"]
 
 
 def test_an_experiment_that_breaks_fails_and_the_others_go_on(fakes, tmp_path):
