@@ -1,10 +1,12 @@
 """The compiled kernels are the rules, orbit by orbit."""
 
+import mpmath
 import numpy as np
 import pytest
 
 from prefdyn.games import PreferenceMatrix, cycle, random
-from prefdyn.rules import MRSDPO, MRSIPO, _lanes
+from prefdyn.rules import MRSDPO, MRSIPO, _lanes, _simd
+from prefdyn.rules._simd import WIDTH
 
 KERNELS = [(MRSIPO, _lanes.advance_ipo), (MRSDPO, _lanes.advance_dpo)]
 each_kernel = pytest.mark.parametrize(("Rule", "advance"), KERNELS, ids=["ipo", "dpo"])
@@ -78,8 +80,38 @@ def test_rounds_after_settling_count(Rule, advance):
     assert_same(advance(rule, theta, 5000), *stepped(rule, theta, 5000), tolerance=1e-13)
 
 
+def powers(values):
+    """``2**x`` by the kernels' own exponential, (n,)."""
+    x = np.full((-(-len(values) // WIDTH), WIDTH), 0.0)
+    x.ravel()[: len(values)] = values
+    out = np.empty_like(x)
+    _simd.powers(x, out, 1)
+    return out.ravel()[: len(values)]
+
+
 def test_exponential_is_exact_to_rounding():
-    x = -np.concatenate([np.linspace(0, 708, 100_001), np.logspace(-20, 2, 1000)])
-    ours = np.array([_lanes._exp(value) for value in x])
-    np.testing.assert_allclose(ours, np.exp(x), rtol=5e-16)
-    assert _lanes._exp(-1e9) == 0
+    """In units in the last place, against mpmath: near 0, near halves, anywhere, and at the end."""
+    x = -np.concatenate(
+        [
+            np.linspace(0, 1022, 4001),
+            np.logspace(-20, 1, 500),
+            np.arange(200) + 0.5,
+            np.nextafter(np.arange(100) + 0.5, 0),
+            np.random.default_rng(0).uniform(0, 2, 2000),
+        ]
+    )
+    with mpmath.workprec(100):
+        exact = [mpmath.mpf(2) ** float(value) for value in x]
+        errors = [
+            abs(float(ours) - truth) / float(np.spacing(float(truth)))
+            for ours, truth in zip(powers(x), exact, strict=True)
+        ]
+    assert max(errors) <= 0.9
+
+
+def test_exponential_at_the_edges():
+    smallest = _simd.SMALLEST
+    below = np.nextafter(smallest, -np.inf)
+    x = [0.0, -0.0, smallest, below, -1074.0, -1e9, -1e300, -np.inf, np.nan]
+    expected = [1.0, 1.0, 2.0**-1022, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan]
+    np.testing.assert_array_equal(powers(np.array(x)), expected)
