@@ -140,7 +140,9 @@ def test_a_row_that_holds_nan_and_nothing_else():
     z, targets = rows(2, 300)
     z[1] = -math.inf
     z[1, 0] = math.nan
-    assert row_stats(z, targets, 128).log_prob.isnan().tolist() == [False, True]
+    found = row_stats(z, targets, 128)
+    for column in (found.log_prob, found.entropy, found.sum_p2, found.residual, found.log_sum):
+        assert column.isnan().tolist() == [False, True]
 
 
 def test_a_target_outside_of_the_vocabulary_is_not_lost():
