@@ -1,4 +1,7 @@
-"""Row statistics and row gradients on a GPU: one program per row, which it reads once."""
+"""Row statistics and row gradients on a GPU, each in one read.
+
+A program has a row to itself, or several where the vocabulary is small.
+"""
 
 from typing import Any, NamedTuple
 

@@ -11,8 +11,15 @@ from tests.llm.kernels.suite.place import DEVICE, ON_GPU, draw, relative
 STATISTICS, GRADIENTS = 1e-6, 1e-5
 LOW = torch.bfloat16 if ON_GPU else torch.float16  # the interpreter cannot do bfloat16
 LOW_GRADIENTS = 1e-2
-# Rows and vocabulary, and the block: none divides, exactly one, several, two and a rest.
-CASES = [(5, 33, None), (3, 64, 64), (4, 300, 128), (2, 1, None), (3, 4100, None)]
+# Rows, vocabulary, gap between rows, and the block: less than one, just one, two and a rest.
+CASES = [
+    (5, 33, 0, None),
+    (3, 64, 0, 64),
+    (4, 300, 0, 128),
+    (4, 300, 4, 128),
+    (2, 1, 15, None),
+    (3, 4100, 12, None),
+]
 ROUNDINGS = {torch.float32: 1e-6, torch.float16: 1e-3, torch.bfloat16: 1e-2}
 
 
@@ -73,9 +80,8 @@ def check(found, expected, tolerance=STATISTICS):
             assert relative(one, other) <= tolerance, name
 
 
-@pytest.mark.parametrize(("n", "V", "block"), CASES)
-@pytest.mark.parametrize("pad", [0, 15])
-def test_statistics(n, V, block, pad):
+@pytest.mark.parametrize(("n", "V", "pad", "block"), CASES)
+def test_statistics(n, V, pad, block):
     z, targets = rows(n, V, pad=pad)
     before = z.clone()
     check(row_stats(z, targets, block), definition(z, targets))
@@ -91,7 +97,7 @@ def test_far_from_zero(offset):
     assert relative(dz_row(z, found, targets, c), expected) <= GRADIENTS
 
 
-@pytest.mark.parametrize("gap", [8.0, 15.0, 30.0, 40.0])
+@pytest.mark.parametrize("gap", [8.0, 15.0, 40.0])
 def test_a_target_that_is_almost_certain(gap):
     z, targets = rows(3, 300, size=0.5)
     here = torch.arange(3, device=DEVICE)
@@ -166,7 +172,7 @@ def test_ignored_rows_are_zero_whatever_they_hold(dtype):
     assert (dz[[0, 2, 3]] != 0).any(-1).all()
 
 
-@pytest.mark.parametrize(("scale", "cap"), [(1.0, None), (0.0625, None), (1.0, 5.0), (2.0, 5.0)])
+@pytest.mark.parametrize(("scale", "cap"), [(1.0, None), (0.0625, None), (2.0, 5.0)])
 @pytest.mark.parametrize(("n", "V", "pad"), [(5, 33, 0), (2, 1, 3), (3, 4100, 12)])
 def test_gradient(n, V, pad, scale, cap):
     z, targets = rows(n, V, pad=pad)
