@@ -47,6 +47,8 @@ LARGEST_FIXED = 4
 That is 1.5 times as fast for 3 and 4, and no faster for 8.  One kernel serves the rest."""
 ROWS = 10
 """Vectors (K, 16) that the rounds of a lane work on."""
+KIND = ["C", "A", "W"]
+"""Of every array for a kernel: each other kind, a read-only one say, would be compiled for anew."""
 WORTH_THREADS = 1_000_000
 """Updated logits from which an advance is spread over numba's threads."""
 
@@ -82,10 +84,11 @@ def _advance(rule, theta, rounds, games, gain, drift, offline) -> Advanced:
     size = int(np.prod(shape, dtype=int))
 
     def flat(values, *last):
-        return np.ascontiguousarray(np.broadcast_to(values, (*shape, *last)).reshape(size, *last))
+        values = np.broadcast_to(values, (*shape, *last)).reshape(size, *last)
+        return np.require(values, requirements=KIND)
 
     newton = offline is not None
-    games = np.ascontiguousarray(games.reshape(-1, K * K))
+    games = np.require(games.reshape(-1, K * K), requirements=KIND)
     theta = flat(theta, K) * LOG2_E
     orbits = (
         flat(np.arange(len(games)).reshape(rule.game.batch_shape)),
@@ -161,10 +164,6 @@ def _kernel(responses: int, sources: int) -> Callable[..., bool]:
                 start_fit(scores, order, K)
             alpha, gain, lam = load(mix, 0), load(mix, 1), load(mix, 2)
             inverse = _softmax(x, policy, K)
-            for i in range(K):
-                store(pivot, i, load(policy, i) * inverse)
-                store(sums, i, 0.0)
-                store(squares, i, 0.0)
             for t in range(rounds):
                 check = t % CHECK == 0
                 if check:
@@ -182,11 +181,17 @@ def _kernel(responses: int, sources: int) -> Callable[..., bool]:
                 else:
                     _ipo_round(x, alpha, drifts, work, policy, gain * inverse, K)
                 inverse = _softmax(x, policy, K)
-                if check and _settled(before, x, K):
-                    # Nothing moves any more: the remaining rounds enter the moments as one.
-                    _count(policy, inverse, pivot, sums, squares, float(rounds - t), K)
+                settled = check and _settled(before, x, K)
+                if t == 0:
+                    for i in range(K):
+                        store(pivot, i, load(policy, i) * inverse)
+                        store(sums, i, 0.0)
+                        store(squares, i, 0.0)
+                else:  # a settled lane moves no more: its remaining rounds count as one
+                    weight = float(rounds - t) if settled else 1.0
+                    _count(policy, inverse, pivot, sums, squares, weight, K)
+                if settled:
                     break
-                _count(policy, inverse, pivot, sums, squares, 1.0, K)
             for q in range(number):
                 for i in range(K):
                     shift = sums[i, q] / rounds
@@ -242,7 +247,7 @@ def _move(x, i, alpha, drifts, drive):
 
 @_simd.compiled
 def _count(policy, inverse, pivot, sums, squares, rounds, K):
-    """Add these rounds to the moments, counted from the policy at the start."""
+    """Add these rounds to the moments, which are taken about the policy after the first round."""
     for i in range(K):
         shift = load(policy, i) * inverse - load(pivot, i)
         weighted = rounds * shift

@@ -1,5 +1,8 @@
 """The compiled kernels are the rules, orbit by orbit."""
 
+import subprocess
+import sys
+
 import mpmath
 import numpy as np
 import pytest
@@ -115,3 +118,61 @@ def test_exponential_at_the_edges():
     x = [0.0, -0.0, smallest, below, -1074.0, -1e9, -1e300, -np.inf, np.nan]
     expected = [1.0, 1.0, 2.0**-1022, 0.0, 0.0, 0.0, 0.0, 0.0, np.nan]
     np.testing.assert_array_equal(powers(np.array(x)), expected)
+
+
+@pytest.mark.parametrize(
+    ("Rule", "advance", "K"), [(*KERNELS[0], 33), (*KERNELS[0], 100), (*KERNELS[1], 30)]
+)
+def test_many_responses(Rule, advance, K):
+    rng = np.random.default_rng(K)
+    rule = Rule(random(K, rng, strength=0.4), beta=0.5, alpha=0.4, lam=0.7)
+    theta = rule.init(rng.dirichlet(np.ones(K), size=3))
+    assert_same(advance(rule, theta, 3), *stepped(rule, theta, 3))
+
+
+@each_kernel
+def test_a_lane_may_hold_several_games(Rule, advance):
+    """Orbits that share a game and orbits that do not take two paths; the map is the same."""
+    rng = np.random.default_rng(1)
+    games = random(5, rng, size=20, strength=0.4)
+    rule = Rule(games, beta=0.7, alpha=0.5, lam=0.9)
+    theta = rule.init(rng.dirichlet(np.ones(5), size=20))
+    together = advance(rule, theta, 20)
+    for i in (0, 7, 19):
+        alone = advance(rule.replace(game=PreferenceMatrix(games.P[i])), theta[i], 20)
+        np.testing.assert_allclose(together.theta[i], alone.theta, rtol=0, atol=1e-12)
+
+
+@each_kernel
+def test_threads_change_no_bit(Rule, advance, monkeypatch):
+    rng = np.random.default_rng(2)
+    rule = Rule(cycle(3, 0.4), beta=rng.uniform(0.05, 3, 300), alpha=0.5, lam=0.9)
+    theta = rule.init(rng.dirichlet(np.ones(3), size=300))
+    alone = advance(rule, theta, 40)
+    monkeypatch.setattr(_lanes, "WORTH_THREADS", 0)
+    monkeypatch.setattr(_lanes.config, "NUMBA_NUM_THREADS", 3)
+    for ours, before in zip(advance(rule, theta, 40), alone, strict=True):
+        np.testing.assert_array_equal(ours, before)
+
+
+COUNT_CACHE = """
+import numpy as np
+from prefdyn.games import cycle
+from prefdyn.rules import MRSDPO, MRSIPO, _lanes
+
+for rule in (MRSIPO(cycle(3, 0.4), 1.0, 0.5, 0.9), MRSDPO(cycle(3, 0.4), 1.0, 0.5, 0.9)):
+    rule.compiled(3)(rule, np.zeros(3), 1)
+for responses in (3, 0):
+    stats = _lanes._kernel(responses, _lanes._checksum()).stats
+    print(sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+def test_a_second_process_compiles_nothing():
+    """The first process may have to; numba counts what it found on its disk cache."""
+    for rule in (MRSIPO(cycle(3, 0.4), 1.0, 0.5, 0.9), MRSDPO(cycle(3, 0.4), 1.0, 0.5, 0.9)):
+        rule.compiled(3)(rule, np.zeros(3), 1)
+    second = subprocess.run(
+        [sys.executable, "-c", COUNT_CACHE], capture_output=True, text=True, check=True
+    )
+    assert second.stdout.split() == ["1", "0", "1", "0"]
