@@ -1,10 +1,10 @@
 """Many orbits of small tabular policies, some in every program, on-chip from the first round on.
 
-Arrays have the orbit in the last axis, and the K x K numbers of an orbit are a tile [j, i, orbit]
-that is summed over j.  Triton spreads the last axes of a tile over threads first: with few
-responses a thread has an orbit to itself, with many a warp or more share one, and the sums over j
-stay within a thread or nearly so.  Responses beyond K, up to the next power of two, have logit 0
-and probability 0; orbits beyond n repeat the last one and are not written.
+The K x K numbers of an orbit are a tile [j, i, orbit] that is summed over j.  Triton spreads a
+tile over threads along the axis that is contiguous in memory first.  With few responses that is
+the orbits': a thread has one to itself.  With many a program holds a single orbit, and i is
+contiguous; then the sums over j stay within a thread or nearly so.  Responses beyond K, up to the
+next power of two, have logit 0 and probability 0; orbits beyond n are not written.
 """
 
 from typing import NamedTuple
@@ -28,6 +28,8 @@ CHECK = tl.constexpr(16)
 STEPS, TOLERANCE = tl.constexpr(MAX_NEWTON_STEPS), tl.constexpr(NEWTON_TOLERANCE)
 LAUNCH = 2**36
 """Entries of tiles passed in one launch: a fraction of a second, so that no watchdog barks."""
+GAMES = 2**27
+"""Numbers of games that lie in memory at a time, one game for each orbit (1 GiB)."""
 
 
 class Launch(NamedTuple):
@@ -41,17 +43,16 @@ class Launch(NamedTuple):
 def settings(K: int, *, tiles: int) -> Launch:
     """Settings for K responses and a number of tiles that live at once.
 
-    A thread, of 255 registers, holds 32 numbers of one tile or 8 of each of several, but for four
-    responses at most, whose whole orbit it holds, and for 64, where more warps would have fewer
-    registers.
+    Up to four responses a thread holds an orbit.  Of more it holds 32 numbers of one tile at most
+    (64 registers of 255) or 8 of each of several, 16 where more warps would have fewer registers.
     """
     padded = max(2, 1 << (K - 1).bit_length())
-    of_a_warp = 32 * (32 if tiles == 1 else 8)
-    return Launch(
-        padded,
-        orbits=32 if padded <= 4 else max(1, of_a_warp // padded**2),
-        warps=min(8, max(1, padded**2 // of_a_warp)),
-    )
+    if padded <= 4:
+        return Launch(padded, orbits=32, warps=1)
+    if padded == 8 and tiles == 1:
+        return Launch(padded, orbits=16, warps=1)
+    of_a_warp = 32 * (16 if tiles == 1 else 8)
+    return Launch(padded, orbits=1, warps=min(8, max(1, padded**2 // of_a_warp)))
 
 
 def mixed_orbits(
@@ -68,18 +69,9 @@ def mixed_orbits(
     fitted: bool,
 ) -> Moved:
     """Triton kernel for `prefdyn.llm.kernels.mixed_orbits`."""
-    K = theta.shape[1]
-    launch = settings(K, tiles=3 if fitted else 1)
-    fixed = (
-        games.permute(1, 2, 0).contiguous(),
-        which.contiguous(),
-        gain.contiguous(),
-        alpha.contiguous(),
-        lam.contiguous(),
-        drift.T.contiguous(),
-        offline.T.contiguous(),
-    )
-    return _launches(_mixed_kernel, fixed, len(games), theta, rounds, launch, FITTED=fitted)
+    launch = settings(theta.shape[1], tiles=3 if fitted else 1)
+    own = (gain, alpha, lam, drift, offline)
+    return _run(_mixed_kernel, games, which, own, theta, rounds, launch, FITTED=fitted)
 
 
 def pair_orbits(
@@ -87,53 +79,66 @@ def pair_orbits(
 ) -> Moved:
     """Triton kernel for `prefdyn.llm.kernels.pair_orbits`."""
     launch = settings(theta.shape[1], tiles=3)
-    fixed = (
-        weights.contiguous(),
-        rate.contiguous(),
-        reference.T.contiguous(),
-        push.contiguous(),
-    )
-    return _launches(_pair_kernel, fixed, 1, theta, rounds, launch)
+    which = torch.zeros(len(theta), dtype=torch.int64, device=theta.device)
+    own = (rate, *push, reference)
+    return _run(_pair_kernel, weights[None], which, own, theta, rounds, launch)
 
 
-def _launches(kernel, fixed, games: int, theta: Tensor, rounds: int, launch: Launch, **constants):
-    """Run a kernel from launch to launch; the state stays on the device in between."""
+def _run(kernel, games, which, own, theta: Tensor, rounds: int, launch: Launch, **constants):
+    """Run a kernel for as many orbits at a time as their games have room."""
     n, K = theta.shape
     if K > MOST_RESPONSES:
         raise ValueError(f"theta has {K} responses: a kernel holds at most {MOST_RESPONSES}.")
-    state = theta.T.clone(memory_format=torch.contiguous_format)
-    mean, deviations = torch.zeros_like(state), torch.zeros_like(state)
+    size = max(1, GAMES // K**2)
+    constants |= {"K": K, "KP": launch.padded, "ORBITS": launch.orbits}
+    parts = [slice(first, first + size) for first in range(0, max(n, 1), size)]
+    with torch.cuda.device_of(theta):
+        moved = [
+            _launches(
+                kernel,
+                games[which[part]],
+                [values[part] for values in own],
+                theta[part],
+                rounds,
+                launch,
+                constants,
+            )
+            for part in parts
+        ]
+    return Moved(*map(torch.cat, zip(*moved, strict=True)))
+
+
+def _launches(kernel, games, own, theta, rounds: int, launch: Launch, constants) -> Moved:
+    """Launch after launch; the state stays on the device in between."""
+    n = len(theta)
+    given = [_arranged(values, launch) for values in (games.mT, games, *own)]
+    state = [
+        _arranged(values, launch) for values in (theta.clone(), *theta.new_zeros(2, *theta.shape))
+    ]
     failed = torch.zeros(n, dtype=torch.int32, device=theta.device)
     grid = (triton.cdiv(n, launch.orbits),)
     most = max(1, LAUNCH // max(1, n * launch.padded**2))
-    constants |= {"K": K, "KP": launch.padded, "ORBITS": launch.orbits}
-    with torch.cuda.device_of(theta):
-        for before in range(0, rounds if n else 0, most):
-            numbers = games, n, before, min(rounds, before + most)
-            kernel[grid](
-                *fixed,
-                state,
-                mean,
-                deviations,
-                failed,
-                *numbers,
-                **constants,
-                num_warps=launch.warps,
-            )
-    return Moved(
-        state.T.contiguous(), mean.T.contiguous(), deviations.T.contiguous(), failed.bool()
-    )
+    for before in range(0, rounds if n else 0, most):
+        numbers = n, before, min(rounds, before + most)
+        kernel[grid](*given, *state, failed, *numbers, **constants, num_warps=launch.warps)
+    rows = state if launch.orbits == 1 else [values.T.contiguous() for values in state]
+    return Moved(*rows, failed.bool())
+
+
+def _arranged(values: Tensor, launch: Launch) -> Tensor:
+    """Values (n, ...) with the orbits in the last axis, if a program has several."""
+    return (values if launch.orbits == 1 else values.movedim(0, -1)).contiguous()
 
 
 # Nothing is compiled anew for a number of rounds or orbits that happens to be a multiple of 16 or 1
 # (and so the spread of a tile over threads does not depend on it).
-NUMBERS = ["games_count", "n", "before", "after"]
+NUMBERS = ["n", "before", "after"]
 
 
 @triton.jit(do_not_specialize=NUMBERS)
 def _mixed_kernel(
-    games,
-    which,
+    game,
+    turned,
     gain,
     alpha,
     lam,
@@ -143,7 +148,6 @@ def _mixed_kernel(
     mean,
     deviations,
     failed,
-    games_count,
     n,
     before,
     after,
@@ -152,26 +156,26 @@ def _mixed_kernel(
     KP: tl.constexpr,
     ORBITS: tl.constexpr,
 ):
-    orbit, real, i, valid, at = _places(  # pyright: ignore[reportGeneralTypeIssues]
+    orbit, real, valid, at, inside, entry = _places(  # pyright: ignore[reportGeneralTypeIssues]
         n, K, KP, ORBITS
     )
-    i_, j_ = i[None, :, None], i[:, None, None]
-    own = tl.load(which + orbit).to(tl.int64)[None, None, :]
-    inside = (i_ < K) & (j_ < K)
-    game = tl.load(games + (i_ * K + j_) * games_count.to(tl.int64) + own, mask=inside, other=0.5)
-    gains, alphas = tl.load(gain + orbit)[None, :], tl.load(alpha + orbit)[None, :]
-    lams = tl.load(lam + orbit)[None, :]
-    drifts = tl.load(drift + at, mask=valid, other=0.0)
-    offlines = tl.load(offline + at, mask=valid, other=0.0)
-    x = tl.load(theta + at, mask=valid, other=0.0)
-    means = tl.load(mean + at, mask=valid, other=0.0)
-    squares = tl.load(deviations + at, mask=valid, other=0.0)
-    bad = tl.load(failed + orbit)
+    kept = valid & real[None, :]
+    games = tl.load(game + entry, mask=inside, other=0.5)
+    gains = tl.load(gain + orbit, mask=real, other=0.0)[None, :]
+    alphas = tl.load(alpha + orbit, mask=real, other=0.0)[None, :]
+    lams = tl.load(lam + orbit, mask=real, other=0.0)[None, :]
+    drifts = tl.load(drift + at, mask=kept, other=0.0)
+    # Orbits beyond n sample all alike, so that they have a fit, too.
+    offlines = tl.where(valid, tl.load(offline + at, mask=kept, other=1.0), 0.0)
+    x = tl.load(theta + at, mask=kept, other=0.0)
+    means = tl.load(mean + at, mask=kept, other=0.0)
+    squares = tl.load(deviations + at, mask=kept, other=0.0)
+    bad = tl.load(failed + orbit, mask=real, other=0)
     scores = tl.zeros_like(x)
     if FITTED:
-        turned = tl.load(
-            games + (j_ * K + i_) * games_count.to(tl.int64) + own, mask=inside, other=0.5
-        )
+        games_turned = tl.load(turned + entry, mask=inside, other=0.5)
+    else:
+        games = tl.where(inside, games, 0.0)
     policy = _softmax(x, valid)
     t = before
     while t < after:
@@ -180,12 +184,11 @@ def _mixed_kernel(
             last = x
             mu = lams * policy + offlines
             if FITTED:
-                scores, bad = _fit(game, turned, mu, scores, bad, i, valid, K, KP)
+                scores, bad = _fit(games, games_turned, mu, scores, bad, valid, K, KP)
                 drive = scores
             else:
-                drive = tl.sum(game * mu[:, None, :], axis=0)
+                drive = tl.sum(games * mu[:, None, :], axis=0)
             x = alphas * x + drifts + gains * drive
-            x = tl.where(valid, x, 0.0)
             x = tl.where(valid, x - (tl.sum(x, axis=0) * (1.0 / K))[None, :], 0.0)
             policy = _softmax(x, valid)
             means, squares = _note(means, squares, policy, t, t + 1)
@@ -193,7 +196,6 @@ def _mixed_kernel(
         rest = (after - t) * _settled(last, x)
         means, squares = _note(means, squares, policy, t, t + rest)
         t += rest
-    kept = valid & real[None, :]
     tl.store(theta + at, x, mask=kept)
     tl.store(mean + at, means, mask=kept)
     tl.store(deviations + at, squares, mask=kept)
@@ -202,15 +204,18 @@ def _mixed_kernel(
 
 @triton.jit(do_not_specialize=NUMBERS)
 def _pair_kernel(
-    weights,
+    up,
+    down,
     rate,
+    constant,
+    slope,
+    height,
+    steepness,
     reference,
-    push,
     theta,
     mean,
     deviations,
     failed,
-    games_count,
     n,
     before,
     after,
@@ -218,24 +223,22 @@ def _pair_kernel(
     KP: tl.constexpr,
     ORBITS: tl.constexpr,
 ):
-    orbit, real, i, valid, at = _places(  # pyright: ignore[reportGeneralTypeIssues]
+    orbit, real, valid, at, inside, entry = _places(  # pyright: ignore[reportGeneralTypeIssues]
         n, K, KP, ORBITS
     )
-    i_, j_ = i[None, :, None], i[:, None, None]
-    inside = (i_ < K) & (j_ < K)
-    # One table for all orbits; 0 where there is no pair, so that padding pushes nothing.
-    up = tl.load(weights + i_ * K + j_, mask=inside, other=0.0)
-    down = tl.load(weights + j_ * K + i_, mask=inside, other=0.0)
-    rates = tl.load(rate + orbit)[None, :]
-    n_ = n.to(tl.int64)
-    constant = tl.load(push + orbit)[None, None, :]
-    slope = tl.load(push + n_ + orbit)[None, None, :]
-    height = tl.load(push + 2 * n_ + orbit)[None, None, :]
-    steepness = tl.load(push + 3 * n_ + orbit)[None, None, :]
-    origin = tl.load(reference + at, mask=valid, other=0.0)
-    x = tl.load(theta + at, mask=valid, other=0.0)
-    means = tl.load(mean + at, mask=valid, other=0.0)
-    squares = tl.load(deviations + at, mask=valid, other=0.0)
+    kept = valid & real[None, :]
+    # Weights are 0 where there is no pair, so that padding pushes nothing.
+    ups = tl.load(up + entry, mask=inside, other=0.0)
+    downs = tl.load(down + entry, mask=inside, other=0.0)
+    rates = tl.load(rate + orbit, mask=real, other=0.0)[None, :]
+    constants = tl.load(constant + orbit, mask=real, other=0.0)[None, None, :]
+    slopes = tl.load(slope + orbit, mask=real, other=0.0)[None, None, :]
+    heights = tl.load(height + orbit, mask=real, other=0.0)[None, None, :]
+    steep = tl.load(steepness + orbit, mask=real, other=0.0)[None, None, :]
+    origin = tl.load(reference + at, mask=kept, other=0.0)
+    x = tl.load(theta + at, mask=kept, other=0.0)
+    means = tl.load(mean + at, mask=kept, other=0.0)
+    squares = tl.load(deviations + at, mask=kept, other=0.0)
     policy = _softmax(x, valid)
     t = before
     while t < after:
@@ -245,21 +248,20 @@ def _pair_kernel(
             z = x - origin
             gap = z[None, :, :] - z[:, None, :]
             # sigmoid(-u) and sigmoid(u) from one exponential that cannot overflow.
-            u = steepness * gap
+            u = steep * gap
             tail = tl.exp(-tl.abs(u))
             larger = _inverse(1 + tail)
             smaller = tail * larger
-            linear = slope * gap
-            won = constant - linear + height * tl.where(u < 0, larger, smaller)
-            lost = constant + linear + height * tl.where(u < 0, smaller, larger)
-            x += rates * tl.sum(up * won - down * lost, axis=0)
+            linear = slopes * gap
+            won = constants - linear + heights * tl.where(u < 0, larger, smaller)
+            lost = constants + linear + heights * tl.where(u < 0, smaller, larger)
+            x += rates * tl.sum(ups * won - downs * lost, axis=0)
             policy = _softmax(x, valid)
             means, squares = _note(means, squares, policy, t, t + 1)
             t += 1
         rest = (after - t) * _settled(last, x)
         means, squares = _note(means, squares, policy, t, t + rest)
         t += rest
-    kept = valid & real[None, :]
     tl.store(theta + at, x, mask=kept)
     tl.store(mean + at, means, mask=kept)
     tl.store(deviations + at, squares, mask=kept)
@@ -267,11 +269,20 @@ def _pair_kernel(
 
 @triton.jit
 def _places(n, K: tl.constexpr, KP: tl.constexpr, ORBITS: tl.constexpr):
-    """Numbers of the program's orbits and which are real, of responses, and places in (K, n)."""
-    numbers = tl.program_id(0).to(tl.int64) * ORBITS + tl.arange(0, ORBITS)
-    orbit = tl.minimum(numbers, n - 1)
+    """The program's orbits, which are real; responses, which are; places of vectors and tiles."""
+    orbit = tl.program_id(0).to(tl.int64) * ORBITS + tl.arange(0, ORBITS)
+    real = orbit < n
     i = tl.arange(0, KP)
-    return orbit, numbers < n, i, (i < K)[:, None], i[:, None] * n.to(tl.int64) + orbit[None, :]
+    row, column = i[None, :, None], i[:, None, None]
+    inside = (row < K) & (column < K) & real[None, None, :]
+    if ORBITS == 1:
+        at = orbit[None, :] * K + i[:, None]
+        entry = orbit[None, None, :] * (K * K) + (column * K + row)
+    else:
+        n = n.to(tl.int64)
+        at = i[:, None] * n + orbit[None, :]
+        entry = (column * K + row) * n + orbit[None, None, :]
+    return orbit, real, (i < K)[:, None], at, inside, entry
 
 
 @triton.jit
@@ -318,9 +329,10 @@ def _settled(last, x):
 
 
 @triton.jit
-def _fit(game, turned, mu, scores, bad, i, valid, K: tl.constexpr, KP: tl.constexpr):
+def _fit(game, turned, mu, scores, bad, valid, K: tl.constexpr, KP: tl.constexpr):
     """Newton's method for the scores that fit the game under mu, as in the twin."""
     # How many responses are rarer; padding comes last, and is never eliminated.
+    i = tl.arange(0, KP)
     share = tl.where(valid, mu, float("inf"))
     one, two = share[:, None, :], share[None, :, :]
     earlier = (one < two) | ((one == two) & (i[:, None, None] < i[None, :, None]))
