@@ -1,23 +1,26 @@
 """CPU comparisons: compiled ensembles, Newton rounds, closed-form Jacobians, gradient steps."""
 
-import json
-from pathlib import Path
+import os
+import time
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.markdown import Markdown
 from scipy.optimize import minimize
 from scipy.special import expit
 
 import prefdyn
-from benchmarks.timing import Row, environment, interleaved, markdown
+from benchmarks.peers import missing, peer
+from benchmarks.timing import PACKAGES, Row, Table, environment, interleaved, report
 from prefdyn import objectives
 from prefdyn.games import PreferenceMatrix, cycle
 from prefdyn.policies import LogLinear
-from prefdyn.rules import MRSDPO, MRSIPO, Adam, GradientStep, Rule
+from prefdyn.rules import MRSDPO, MRSIPO, Adam, GradientStep, Rule, _lanes, _simd
 
-RESULTS = Path(__file__).parent / "results"
+RESPONSES = {3: 32_768, 4: 32_768, 8: 32_768, 16: 4096, 32: 32_768, 64: 4096}
+"""Orbits for each number of responses; fewer where only the curve is of interest."""
+BATCHES = {16: 1000, 256: 1000, 4096: 200, 32_768: 200}
+"""Rounds for each number of orbits."""
 
 
 def game(K: int) -> PreferenceMatrix:
@@ -31,10 +34,13 @@ def starts(number: int, K: int) -> np.ndarray:
 
 
 def exponentials(number: int) -> float:
-    """Seconds that NumPy needs for so many exponentials out of the first-level cache."""
-    x, out = np.linspace(-3, 0, 1024), np.empty(1024)
-    (seconds,) = interleaved(lambda: [np.exp(x, out=out) for _ in range(1000)])
-    return seconds / (1000 * x.size) * number
+    """Seconds for so many exponentials out of the first-level cache, NumPy's or ours."""
+    x, out = _simd.rows(64), _simd.rows(64)
+    x[:] = np.linspace(-4, 0, x.size).reshape(x.shape)
+    seconds = interleaved(
+        lambda: [np.exp(x, out=out) for _ in range(1000)], lambda: _simd.powers(x, out, 1000)
+    )
+    return min(seconds) / (1000 * x.size) * number
 
 
 def numpy_ensemble(rule: MRSIPO, policies: np.ndarray, rounds: int) -> np.ndarray:
@@ -86,8 +92,30 @@ def centred(jacobian: np.ndarray) -> np.ndarray:
     return project @ jacobian @ project
 
 
-def ensembles(K: int, number: int = 2000, rounds: int = 1000) -> Row:
-    """Many orbits of MRS-IPO."""
+def jax_ensemble(rule: MRSIPO, policies: np.ndarray, rounds: int) -> Callable | None:
+    """The loop of `numpy_ensemble` under vmap, scan and jit in float64; None without JAX."""
+    flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    os.environ.setdefault("XLA_FLAGS", flags)
+    jax = peer("jax")
+    if jax is None:
+        return None
+    jax.config.update("jax_enable_x64", True)
+    alpha, beta, lam = (float(np.asarray(value)) for value in (rule.alpha, rule.beta, rule.lam))
+    drive, constant = lam / beta * rule.game.skew, (1 - lam) / beta * rule.game.skew @ rule.mu0
+
+    def one_round(theta, _):
+        return alpha * theta + drive @ jax.nn.softmax(theta) + constant, None
+
+    def orbit(theta):
+        return jax.nn.softmax(jax.lax.scan(one_round, theta, None, length=rounds)[0])
+
+    theta = jax.numpy.asarray(np.log(policies))
+    compiled = jax.jit(jax.vmap(orbit))
+    return lambda: np.asarray(compiled(theta))
+
+
+def ensembles(K: int, number: int, rounds: int, with_jax: bool = True) -> list[Row]:
+    """Many orbits of MRS-IPO, against NumPy and JAX."""
     rule = MRSIPO(game(K), beta=0.6 / K, alpha=0.5, lam=1.0)
     policies = starts(number, K)
 
@@ -97,13 +125,92 @@ def ensembles(K: int, number: int = 2000, rounds: int = 1000) -> Row:
 
     # Few rounds: on a limit cycle rounding errors drift apart along the phase.
     np.testing.assert_allclose(ours(50), numpy_ensemble(rule, policies, 50), atol=1e-9)
-    return Row(
-        f"MRS-IPO, K = {K}, {number} orbits × {rounds} rounds",
-        "ensemble",
-        "batched NumPy",
-        *interleaved(ours, lambda: numpy_ensemble(rule, policies, rounds)),
-        floor_seconds=exponentials(number * rounds * K),
+    alternatives = {"batched NumPy": lambda: numpy_ensemble(rule, policies, rounds)}
+    if with_jax:
+        short, run = (jax_ensemble(rule, policies, length) for length in (50, rounds))
+        if short is not None and run is not None:
+            np.testing.assert_allclose(ours(50), short(), atol=1e-9)
+            alternatives["JAX vmap + scan"] = run
+    seconds, *others = interleaved(ours, *alternatives.values(), repeats=3)
+    floor = exponentials(number * rounds * K)
+    case = f"MRS-IPO, K = {K}, {number} orbits × {rounds} rounds"
+    return [
+        Row(case, "ensemble", name, seconds, other, floor)
+        for name, other in zip(alternatives, others, strict=True)
+    ]
+
+
+def curve(title: str, name: str, cases: dict[int, list[Row]], work: dict[int, int]) -> Table:
+    """Orbit-rounds per second of ours, the fraction of the floor, and ratios."""
+    lines = []
+    for size, rows in cases.items():
+        seconds = rows[0].ours_seconds
+        fraction = (rows[0].floor_seconds or 0) / seconds
+        ratios = [row.ratio for row in rows] + ["not installed"] * (2 - len(rows))
+        lines.append((str(size), work[size] / seconds / 1e6, fraction, *ratios))
+    header = (name, "ours, million orbit-rounds/s", "floor / ours", "NumPy / ours", "JAX / ours")
+    return Table(title, header, lines)
+
+
+def threads(number: int = 32_768, rounds: int = 1000) -> Table:
+    """The same ensemble on one core and on all, by the clock on the wall."""
+    rule = MRSIPO(game(3), beta=0.2, alpha=0.5, lam=1.0)
+    theta = rule.init(starts(number, 3))
+    lines = []
+    for cores in sorted({1, os.cpu_count() or 1}):
+        _lanes.config.NUMBA_NUM_THREADS = cores
+        (seconds,) = interleaved(
+            lambda: _lanes.advance_ipo(rule, theta, rounds), repeats=5, clock=time.perf_counter
+        )
+        lines.append((str(cores), number * rounds / seconds / 1e6))
+    _lanes.config.NUMBA_NUM_THREADS = 1
+    note = f"MRS-IPO, K = 3, {number} orbits × {rounds} rounds, wall-clock time."
+    return Table("Threads", ("threads", "million orbit-rounds/s"), lines, note)
+
+
+def autograd_loop(P: np.ndarray, eta: float, tau: float, theta: np.ndarray, steps: int):
+    """Online IPO on a table of logits (runs, n), as training code has it: a loss, autograd, SGD.
+
+    The regression of log-ratios on differences of win rates against the current policy, over all
+    pairs of responses (arXiv 2503.08942).  With this learning rate a step is one of online mirror
+    descent, ``theta' = (1 - eta tau) theta + eta tau log ref + eta P pi`` up to a constant.
+    """
+    n = theta.shape[-1]
+    wins = torch.tensor(P)
+    logits = torch.tensor(theta, requires_grad=True)
+    log_ref = torch.full((n,), -np.log(n), dtype=torch.double)
+    optimiser = torch.optim.SGD([logits], lr=eta * tau * n / 4)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        log_policy = torch.log_softmax(logits, dim=-1)
+        win_rates = log_policy.detach().exp() @ wins.T
+        error = log_policy - log_ref - win_rates / tau
+        loss = ((error[..., :, None] - error[..., None, :]) ** 2).mean(dim=(-2, -1)).sum()
+        loss.backward()
+        optimiser.step()
+    return torch.softmax(logits.detach(), dim=-1).numpy()
+
+
+def mirror_descent(runs: int, n: int = 10, steps: int = 300) -> list[Row]:
+    """Online mirror descent, per step of all runs: it is MRS-IPO under other names."""
+    eta, tau = 0.5, 0.1
+    P, policies = game(n).P, starts(runs, n)
+    theta = np.log(policies)
+    rule = MRSIPO(game(n), beta=1 / eta, alpha=1 - eta * tau, lam=1.0)
+    reached = prefdyn.orbit(rule, policies, 50, tolerance=0).policies[-1]
+    np.testing.assert_allclose(reached, autograd_loop(P, eta, tau, theta, 50), atol=1e-12)
+
+    compiled, stepwise, loop = interleaved(
+        lambda: prefdyn.ensemble(rule, policies, steps, reducers=("last_policy",)),
+        lambda: prefdyn.orbit(rule, policies, steps, save=steps, tolerance=0),
+        lambda: autograd_loop(P, eta, tau, theta, steps),
+        repeats=5,
     )
+    case = f"online mirror descent, {runs} runs × n = {n}, one step"
+    return [
+        Row(case, "ensemble", "autograd loop", compiled / steps, loop / steps),
+        Row(case, "orbit", "autograd loop", stepwise / steps, loop / steps),
+    ]
 
 
 def newton_rounds(K: int, number: int = 200, rounds: int = 100) -> list[Row]:
@@ -194,16 +301,20 @@ def gradient_steps(prompts: int, responses: int, d: int = 12, steps: int = 100) 
 
 
 def main() -> None:
-    """Run every comparison, print the table and write it to results/cpu.json and cpu.md."""
+    """Run every comparison, print the tables and keep them in results/cpu.json and cpu.md."""
+    setting = environment(packages=(*PACKAGES, "jax"))
     recipe = {"beta": 0.5, "alpha": 0.5, "lam": 0.8}
-    rows = [ensembles(K) for K in (3, 4, 8)]
+    by_K = {K: ensembles(K, number, 200) for K, number in RESPONSES.items()}
+    by_batch = {number: ensembles(3, number, rounds) for number, rounds in BATCHES.items()}
+    rows = [row for some in by_K.values() for row in some]
+    rows += [row for K in (3, 8, 32) for row in ensembles(K, 2000, 1000, with_jax=False)]
     rows += [row for K in (4, 8) for row in newton_rounds(K)]
+    rows += mirror_descent(10) + mirror_descent(1000)
     rows += jacobians(MRSIPO(game(8), **recipe)) + jacobians(MRSDPO(game(8), **recipe))
     rows += gradient_steps(1, 10) + gradient_steps(40, 60)
-    setting = environment()
-    page = markdown(rows, setting)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "cpu.md").write_text(page)
-    record = setting | {"rows": [row.record() for row in rows]}
-    (RESULTS / "cpu.json").write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n")
-    Console(width=150).print(Markdown(page))
+    tables = [
+        curve("Responses", "K", by_K, {K: number * 200 for K, number in RESPONSES.items()}),
+        curve("Orbits, K = 3", "orbits", by_batch, {n: n * r for n, r in BATCHES.items()}),
+        threads(),
+    ]
+    report("cpu", "CPU results", rows, setting, tables, missing())

@@ -47,8 +47,6 @@ LARGEST_FIXED = 4
 That is 1.5 times as fast for 3 and 4, and no faster for 8.  One kernel serves the rest."""
 ROWS = 10
 """Vectors (K, 16) that the rounds of a lane work on."""
-KIND = ["C", "A", "W"]
-"""Of every array for a kernel: each other kind, a read-only one say, would be compiled for anew."""
 WORTH_THREADS = 1_000_000
 """Updated logits from which an advance is spread over numba's threads."""
 
@@ -85,10 +83,10 @@ def _advance(rule, theta, rounds, games, gain, drift, offline) -> Advanced:
 
     def flat(values, *last):
         values = np.broadcast_to(values, (*shape, *last)).reshape(size, *last)
-        return np.require(values, requirements=KIND)
+        return _plain(values)
 
     newton = offline is not None
-    games = np.require(games.reshape(-1, K * K), requirements=KIND)
+    games = _plain(games.reshape(-1, K * K))
     theta = flat(theta, K) * LOG2_E
     orbits = (
         flat(np.arange(len(games)).reshape(rule.game.batch_shape)),
@@ -113,6 +111,11 @@ def _advance(rule, theta, rounds, games, gain, drift, offline) -> Advanced:
         )
     theta, mean, deviations = (values.reshape(*shape, K) for values in orbits[-3:])
     return Advanced(theta / LOG2_E, mean, deviations)
+
+
+def _plain(values: np.ndarray) -> np.ndarray:
+    """As one kind of array: for each other kind, a read-only one say, numba would compile anew."""
+    return np.require(values, requirements=["C", "A", "W"])
 
 
 def _in_threads(part: Callable[[slice], bool], size: int, work: int) -> list[bool]:
