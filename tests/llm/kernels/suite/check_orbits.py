@@ -170,9 +170,10 @@ def test_rounds_after_settling_count():
 
 
 def test_launch_after_launch(monkeypatch):
-    given = mixture(5, 3) | {"fitted": False}
+    given = mixture(5, 3, games=2) | {"fitted": False}
     whole = against_twin(kernels.mixed_orbits, 5, given)
-    monkeypatch.setattr(_orbits_triton, "LAUNCH", 2 * 5 * 16)
+    monkeypatch.setattr(_orbits_triton, "LAUNCH", 2 * 3 * 16)  # two rounds of three orbits
+    monkeypatch.setattr(_orbits_triton, "GAMES", 3 * 9)
     for one, other in zip(whole, against_twin(kernels.mixed_orbits, 5, given), strict=True):
         close(one.double(), other.double(), 1e-13)
 
