@@ -122,9 +122,11 @@ def pair_head(
     apart = loss.objective.batch_lengths and len(chunks) > 1
     if loss.objective.couples_rows or loss.gold is not None or apart or longest > rows:
         return _in_two_passes(states, head, loss, stats, rows, chunks if gram else [])
-    parts: Any = _PairHead.apply(
-        states.hidden, head.weight, head.bias, head, states.targets, loss, stats, chunks, gram
-    )
+    operands = (states.hidden, head.weight, head.bias)
+    wanted = [
+        torch.is_grad_enabled() and part is not None and part.requires_grad for part in operands
+    ]
+    parts: Any = _PairHead.apply(*operands, head, states.targets, loss, stats, chunks, gram, wanted)
     return PairHead(parts[0], parts[1], RowStats(*parts[3:]), parts[2] if gram else None)
 
 
@@ -213,13 +215,13 @@ class _PairHead(torch.autograd.Function):
     """Loss and, made in the same pass, its gradients."""
 
     @staticmethod
-    def forward(ctx: Any, hidden, weight, bias, head, targets, loss, stats, chunks, gram):
+    def forward(ctx: Any, hidden, weight, bias, head, targets, loss, stats, chunks, gram, wanted):
         """Chunk by chunk: logits, statistics, coefficients, gradients."""
         device = hidden.device
         table = _empty_table(loss.responses, device)
         at_token = [upload(numbers, device) for numbers in loss.responses.places]
         buffer = logits_buffer(hidden, head, max(len(chunk.used) for chunk in chunks))
-        grads = HeadGradients(hidden, head, ctx.needs_input_grad[:3])
+        grads = HeadGradients(hidden, head, wanted)
         found = _nowhere(len(hidden), buffer)
         total, made = table.new_zeros(()), []
         for chunk in chunks:
@@ -235,7 +237,7 @@ class _PairHead(torch.autograd.Function):
             value, slopes = _value_and_slopes(chunk.loss, table, found, at_token, stats)
             total += value
             c = slopes.new_zeros(len(used)).index_add_(0, place, slopes[cells]).to(logits.dtype)
-            if not gram and not any(ctx.needs_input_grad):
+            if not gram and not any(wanted):
                 continue
             first = torch.ones_like(c) if gram else c
             dz = write_gradients(logits, row, targets[used], first, head, hidden)
@@ -259,13 +261,13 @@ class _PairHead(torch.autograd.Function):
             )
         first = grads[0]
         if first is None:
-            return (None,) * 9
+            return (None,) * 10
         # A copy of the weight's gradient would double what is held; a GPU is not waited for.
         if first.device.type == "cpu" and first == 1:
-            return *ctx.saved_tensors, *(None,) * 6
+            return *ctx.saved_tensors, *(None,) * 7
         return (
             *(g if g is None else (g * first).to(g.dtype) for g in ctx.saved_tensors),
-            *(None,) * 6,
+            *(None,) * 7,
         )
 
 

@@ -6,12 +6,15 @@ from torch import Tensor
 _BLOCK = 2**24  # entries that a processor brings to a higher precision at a time
 _LARGE_BLOCK = 2**28  # and an accelerator, whose products want to be large
 
+# Before, the library wanted what is added to in the precision of the operands (pytorch#167931).
+_WIDENS = tuple(int(part) for part in torch.__version__.split(".")[:2]) >= (2, 10)
+
 
 def add_product(out: Tensor, a: Tensor, b: Tensor, *, fresh: bool = False) -> Tensor:
     """Plain-torch twin of `prefdyn.llm.kernels.add_product`, and what a GPU's library can do."""
     if a.dtype == b.dtype == out.dtype:
         return out.addmm_(a, b, beta=0 if fresh else 1)
-    if out.is_cuda and a.dtype == b.dtype and out.dtype == torch.float32:
+    if _WIDENS and out.is_cuda and a.dtype == b.dtype and out.dtype == torch.float32:
         return widening(out, a, b, fresh=fresh)
     a = a.to(out.dtype)
     size = _LARGE_BLOCK if out.is_cuda else _BLOCK

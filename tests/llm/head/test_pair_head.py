@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from prefdyn import InputError, objectives
-from prefdyn.llm import Head, PairLoss, Responses, States, completion_states, pair_head
+from prefdyn.llm import Head, PairLoss, Responses, States, completion_states, kernels, pair_head
 from prefdyn.llm.head._passes import logits_buffer
 from prefdyn.llm.head.logprobs import token_logprobs
 
@@ -285,6 +285,17 @@ def test_rows_on_a_gpu_begin_at_whole_vectors():
     buffer = logits_buffer(torch.empty(6, 4, device="meta"), head, 6)
     assert buffer.shape == (6, 50257)
     assert buffer.stride() == (50272, 1)
+
+
+def test_where_no_gradient_is_recorded_none_is_made(states, responses, monkeypatch):
+    head = Head(torch.randn(V, D, requires_grad=True))
+    loss = draw_loss(responses)
+    with_gradients = pair_head(states, head, loss).loss
+    monkeypatch.setattr(kernels, "dz_row", None)
+    with torch.no_grad():
+        found = pair_head(states, head, loss).loss
+    assert torch.equal(found, with_gradients)
+    assert not found.requires_grad
 
 
 def test_differentiating_twice_is_refused(states, responses):
