@@ -158,12 +158,12 @@ def threads(number: int = 32_768, rounds: int = 1000) -> Table:
     theta = rule.init(starts(number, 3))
     lines = []
     for cores in sorted({1, os.cpu_count() or 1}):
-        _lanes.config.NUMBA_NUM_THREADS = cores
+        _lanes.THREADS = cores
         (seconds,) = interleaved(
             lambda: _lanes.advance_ipo(rule, theta, rounds), repeats=5, clock=time.perf_counter
         )
         lines.append((str(cores), number * rounds / seconds / 1e6))
-    _lanes.config.NUMBA_NUM_THREADS = 1
+    _lanes.THREADS = 1
     note = f"MRS-IPO, K = 3, {number} orbits × {rounds} rounds, wall-clock time."
     return Table("Threads", ("threads", "million orbit-rounds/s"), lines, note)
 

@@ -47,6 +47,7 @@ LARGEST_FIXED = 4
 That is 1.5 times as fast for 3 and 4, and no faster for 8.  One kernel serves the rest."""
 ROWS = 10
 """Vectors (K, 16) that the rounds of a lane work on."""
+THREADS: int = config.NUMBA_NUM_THREADS  # pyright: ignore[reportAttributeAccessIssue]
 WORTH_THREADS = 1_000_000
 """Updated logits from which an advance is spread over numba's threads."""
 
@@ -82,8 +83,7 @@ def _advance(rule, theta, rounds, games, gain, drift, offline) -> Advanced:
     size = int(np.prod(shape, dtype=int))
 
     def flat(values, *last):
-        values = np.broadcast_to(values, (*shape, *last)).reshape(size, *last)
-        return _plain(values)
+        return _plain(np.broadcast_to(values, (*shape, *last)).reshape(size, *last))
 
     newton = offline is not None
     games = _plain(games.reshape(-1, K * K))
@@ -120,11 +120,10 @@ def _plain(values: np.ndarray) -> np.ndarray:
 
 def _in_threads(part: Callable[[slice], bool], size: int, work: int) -> list[bool]:
     """Results of all parts; where they are cut does not matter, as lanes know nothing of others."""
-    threads = config.NUMBA_NUM_THREADS  # pyright: ignore[reportAttributeAccessIssue]
-    if threads == 1 or work < WORTH_THREADS:
+    if THREADS == 1 or work < WORTH_THREADS:
         return [part(slice(0, size))]
-    length = -(-size // (4 * threads * WIDTH)) * WIDTH  # four each: some lanes settle, some do not
-    with ThreadPoolExecutor(threads) as pool:
+    length = -(-size // (4 * THREADS * WIDTH)) * WIDTH  # four each: some lanes settle, some do not
+    with ThreadPoolExecutor(THREADS) as pool:
         return list(pool.map(part, [slice(i, i + length) for i in range(0, size, length)]))
 
 
@@ -200,7 +199,8 @@ def _kernel(responses: int, sources: int) -> Callable[..., bool]:
                     shift = sums[i, q] / rounds
                     theta[first + q, i] = x[i, q]
                     mean[first + q, i] = pivot[i, q] + shift
-                    deviations[first + q, i] = max(0.0, squares[i, q] - shift * sums[i, q])
+                    rest = squares[i, q] - shift * sums[i, q]
+                    deviations[first + q, i] = 0.0 if rest < 0 else rest  # NaN stays NaN
         return True
 
     return run

@@ -150,7 +150,7 @@ def test_threads_change_no_bit(Rule, advance, monkeypatch):
     theta = rule.init(rng.dirichlet(np.ones(3), size=300))
     alone = advance(rule, theta, 40)
     monkeypatch.setattr(_lanes, "WORTH_THREADS", 0)
-    monkeypatch.setattr(_lanes.config, "NUMBA_NUM_THREADS", 3)
+    monkeypatch.setattr(_lanes, "THREADS", 3)
     for ours, before in zip(advance(rule, theta, 40), alone, strict=True):
         np.testing.assert_array_equal(ours, before)
 
