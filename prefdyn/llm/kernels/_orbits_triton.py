@@ -122,7 +122,8 @@ def _launches(kernel, games, own, theta, rounds: int, launch: Launch, constants)
         numbers = n, before, min(rounds, before + most)
         kernel[grid](*given, *state, failed, *numbers, **constants, num_warps=launch.warps)
     rows = state if launch.orbits == 1 else [values.T.contiguous() for values in state]
-    return Moved(*rows, failed.bool())
+    x, mean, deviations = rows
+    return Moved(x, mean, deviations, failed.bool())
 
 
 def _arranged(values: Tensor, launch: Launch) -> Tensor:
