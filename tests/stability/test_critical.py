@@ -39,7 +39,7 @@ def rps_threshold(a, alpha, lam=1.0, kappa=1.0, gain=1.0):
 @settings(max_examples=5)
 def test_the_threshold_of_rock_paper_scissors(cls, gain, a, alpha, lam):
     rule = cls(games.rock_paper_scissors(a), 1.0, alpha, lam)
-    found = critical(rule, "beta")
+    found = critical(rule, "beta", samples=60)
     assert found.value == pytest.approx(rps_threshold(a, alpha, lam, gain=gain), rel=1e-9)
     assert found.intervals == ((found.value, 100.0),)
     assert (found.parameter, found.range) == ("beta", (1e-3, 1e2))
@@ -176,10 +176,10 @@ def test_intervals_say_where_the_spectral_radius_is_below_one(rule):
 
 def test_a_batch_of_games_gives_a_list_like_a_loop():
     batch = games.random(4, 7, size=5)
-    found = critical(MRSIPO(batch, 1.0, 0.5, 1.0), "beta")
+    found = critical(MRSIPO(batch, 1.0, 0.5, 1.0), "beta", samples=60)
     assert len(found) == 5
     for game, together in zip(batch, found, strict=True):
-        alone = critical(MRSIPO(game, 1.0, 0.5, 1.0), "beta")
+        alone = critical(MRSIPO(game, 1.0, 0.5, 1.0), "beta", samples=60)
         assert len(alone.intervals) == len(together.intervals)
         np.testing.assert_allclose(together.intervals, alone.intervals, rtol=1e-6)
 
