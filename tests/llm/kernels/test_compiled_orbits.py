@@ -58,7 +58,7 @@ def test_a_state_in_registers(arch, name, K):
 @pytest.mark.parametrize("K", [2, 3, 8, 16, 32, 64])
 def test_every_size(arch, name, K):
     # Of four responses' fit a thread has every register of 255 in use; on sm_80 one number is
-    # stored and loaded, which costs less than passing halves of an orbit between threads.
+    # stored and loaded, rather than halves of an orbit passed between threads.
     check(compiled(arch, name, K), arch, spilled=16 if (arch, name, K) == (80, "fitted", 3) else 0)
 
 
