@@ -16,6 +16,8 @@ from prefdyn.rules._rule import Rule
 
 LONG_RUN = 20_000_000
 """Number of updated log-probabilities from which a run shows a progress bar on a terminal."""
+CPU_RUN = 200_000_000
+"""Updated logits between two looks at the clock on a processor, about half a second's."""
 GPU_RUN = 2_000_000_000
 """Updated log-probabilities between two looks at the clock on a GPU, about half a second's."""
 TAIL_ROUNDS = 2_000
@@ -220,7 +222,7 @@ def ensemble(
     else:
         advance = _gpu_kernel(rule, device, needs_tail)
     if advance is not None:
-        block = LONG_RUN if device == "cpu" else GPU_RUN
+        block = CPU_RUN if device == "cpu" else GPU_RUN
         state, moments = _run_compiled(advance, rule, state, rounds, discarded, block, progress)
         tail = []
     else:
