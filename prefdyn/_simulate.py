@@ -217,13 +217,15 @@ def ensemble(
     _measures.after_burn_in(np.zeros((rounds, 1)), burn_in)  # refuses runs that are too short
     discarded = int(burn_in * rounds)
     needs_tail = bool({"period", "recurrence"} & set(reducers))
+    needs_moments = bool({"mean_policy", "cycle_strength"} & set(reducers))
     if device == "cpu":
         advance = None if needs_tail or rule.stochastic else rule.compiled(rule.K)
     else:
         advance = _gpu_kernel(rule, device, needs_tail)
     if advance is not None:
         block = CPU_RUN if device == "cpu" else GPU_RUN
-        state, moments = _run_compiled(advance, rule, state, rounds, discarded, block, progress)
+        silent = discarded if needs_moments else rounds
+        state, moments = _run_compiled(advance, rule, state, rounds, silent, block, progress)
         tail = []
     else:
         kept = TAIL_ROUNDS if needs_tail else 0
@@ -290,8 +292,9 @@ def _run_compiled(advance, rule: Rule, state, rounds: int, discarded: int, work:
     starts = [*range(0, discarded, block), *range(discarded, rounds, block), rounds]
     for begin, end in _track([*pairwise(starts)], state.size * rounds, progress):
         end = min(end, discarded) if begin < discarded else end
-        state, mean, deviations = advance(rule, state, end - begin)
-        if begin >= discarded:
+        counts = begin >= discarded
+        state, mean, deviations = advance(rule, state, end - begin, moments=counts)
+        if counts:
             moments.merge(end - begin, mean, deviations)
     return state, moments
 

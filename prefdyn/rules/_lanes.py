@@ -1,8 +1,9 @@
 """Compiled advance of many MRS orbits: the same map as the rules, sixteen orbits at a time.
 
-A kernel is what ``rule.compiled(K)`` returns, a function ``advance(rule, theta, rounds)`` that
-moves the logits (..., K) forward and returns them with the mean and the summed squared deviations
-of the policies it passed, so that no trajectory is stored.  Tests hold it to ``rule.step``.
+A kernel is what ``rule.compiled(K)`` returns, a function ``advance(rule, theta, rounds, moments)``
+that moves the logits (..., K) forward and returns them, with the mean and the summed squared
+deviations of the policies it passed where these are wanted: no trajectory is stored.  Tests hold it
+to ``rule.step``.
 
 A lane of sixteen orbits (`prefdyn.rules._simd`) runs all its rounds with its rows in the first
 cache.  Logits are counted in bits there (nats divided by ln 2), with mean 0.
@@ -52,15 +53,16 @@ WORTH_THREADS = 1_000_000
 """Updated logits from which an advance is spread over numba's threads."""
 
 
-def advance_ipo(rule: Any, theta: np.ndarray, rounds: int) -> Advanced:
+def advance_ipo(rule: Any, theta: np.ndarray, rounds: int, moments: bool = True) -> Advanced:
     """Advance MRS-IPO orbits; `theta` has shape (..., K) and is not changed."""
     skew = rule.game.skew - rule.game.skew.mean(axis=-2, keepdims=True)
     offline = matvec(skew, (1 - rule.lam)[..., None] * rule.mu0) / np.asarray(rule.beta)[..., None]
     gain = rule.lam / rule.beta * LOG2_E
-    return _advance(rule, theta, rounds, skew, gain, _log_reference(rule) + offline, None)
+    drift = _log_reference(rule) + offline
+    return _advance(rule, theta, rounds, moments, skew, gain, drift, None)
 
 
-def advance_dpo(rule: Any, theta: np.ndarray, rounds: int) -> Advanced:
+def advance_dpo(rule: Any, theta: np.ndarray, rounds: int, moments: bool = True) -> Advanced:
     """Advance MRS-DPO orbits; Newton starts from the last round's scores.
 
     Raises
@@ -69,7 +71,8 @@ def advance_dpo(rule: Any, theta: np.ndarray, rounds: int) -> Advanced:
         If Newton's method does not settle in some round.
     """
     offline = (1 - rule.lam)[..., None] * rule.mu0
-    return _advance(rule, theta, rounds, rule.game.P, 1 / rule.beta, _log_reference(rule), offline)
+    gain, drift = 1 / rule.beta, _log_reference(rule)
+    return _advance(rule, theta, rounds, moments, rule.game.P, gain, drift, offline)
 
 
 def _log_reference(rule) -> np.ndarray:
@@ -77,7 +80,7 @@ def _log_reference(rule) -> np.ndarray:
     return (1 - rule.alpha)[..., None] * log_ref
 
 
-def _advance(rule, theta, rounds, games, gain, drift, offline) -> Advanced:
+def _advance(rule, theta, rounds, moments, games, gain, drift, offline) -> Advanced:
     """Advance by ``alpha theta + drift + gain * drive``; Newton's drive needs the offline part."""
     shape, K = theta.shape[:-1], theta.shape[-1]
     size = int(np.prod(shape, dtype=int))
@@ -94,8 +97,7 @@ def _advance(rule, theta, rounds, games, gain, drift, offline) -> Advanced:
         flat(drift * LOG2_E, K),
         flat(offline, K) if newton else theta,
         theta,
-        np.empty_like(theta),
-        np.empty_like(theta),
+        *(np.empty_like(theta if moments else theta[:0]) for _ in range(2)),
     )
     run = _kernel(0 if newton or K > LARGEST_FIXED else K, _checksum())
 
@@ -109,8 +111,9 @@ def _advance(rule, theta, rounds, games, gain, drift, offline) -> Advanced:
             "DPO's Newton iteration did not settle on some orbit: a preference is too close to 0 "
             "or 1; shrink P towards 1/2 or use IPO."
         )
-    theta, mean, deviations = (values.reshape(*shape, K) for values in orbits[-3:])
-    return Advanced(theta / LOG2_E, mean, deviations)
+    theta /= LOG2_E
+    wanted = orbits[-3:] if moments else (theta,)
+    return Advanced(*(values.reshape(*shape, K) for values in wanted))
 
 
 def _plain(values: np.ndarray) -> np.ndarray:
@@ -147,6 +150,7 @@ def _kernel(responses: int, sources: int) -> Callable[..., bool]:
         x, policy, before, drifts, offlines = rows[0], rows[1], rows[2], rows[3], rows[4]
         pivot, sums, squares, mu, scores = rows[5], rows[6], rows[7], rows[8], rows[9]
         mix, own = np.empty((3, WIDTH)), np.empty(WIDTH, np.int64)
+        counts = len(mean) > 0
         for first in range(0, len(theta), WIDTH):
             number, shared = min(WIDTH, len(theta) - first), True
             for q in range(WIDTH):
@@ -184,20 +188,22 @@ def _kernel(responses: int, sources: int) -> Callable[..., bool]:
                     _ipo_round(x, alpha, drifts, work, policy, gain * inverse, K)
                 inverse = _softmax(x, policy, K)
                 settled = check and _settled(before, x, K)
-                if t == 0:
+                if counts and t == 0:
                     for i in range(K):
                         store(pivot, i, load(policy, i) * inverse)
                         store(sums, i, 0.0)
                         store(squares, i, 0.0)
-                else:  # a settled lane moves no more: its remaining rounds count as one
+                elif counts:  # a settled lane moves no more: its remaining rounds count as one
                     weight = float(rounds - t) if settled else 1.0
                     _count(policy, inverse, pivot, sums, squares, weight, K)
                 if settled:
                     break
             for q in range(number):
                 for i in range(K):
-                    shift = sums[i, q] / rounds
                     theta[first + q, i] = x[i, q]
+            for q in range(number if counts else 0):
+                for i in range(K):
+                    shift = sums[i, q] / rounds
                     mean[first + q, i] = pivot[i, q] + shift
                     rest = squares[i, q] - shift * sums[i, q]
                     deviations[first + q, i] = 0.0 if rest < 0 else rest  # NaN stays NaN

@@ -6,7 +6,6 @@ torch twin of the kernel that runs, and tests hold it to ``rule.step``.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,11 @@ def kernel(advance: Callable[..., Advanced], K: int, device: str) -> Callable[..
             f"device is {device!r}, but its kernels need Triton, which is not installed: "
             'pip install triton, or use device="cpu".'
         )
-    return partial(advance, device=device)
+
+    def on_device(rule: Any, theta: np.ndarray, rounds: int, moments: bool = True) -> Advanced:
+        return advance(rule, theta, rounds, device)  # moments are made on the way in any case
+
+    return on_device
 
 
 def advance_ipo(rule: Any, theta: np.ndarray, rounds: int, device: str) -> Advanced:

@@ -33,12 +33,13 @@ class Advanced(NamedTuple):
     theta
         The states after the last round.
     mean, deviations
-        Mean and summed squared deviations of the policies after each round.
+        Mean and summed squared deviations of the policies after each round; None where they were
+        not asked for.
     """
 
     theta: np.ndarray
-    mean: np.ndarray
-    deviations: np.ndarray
+    mean: Any = None
+    deviations: Any = None
 
 
 class Rule(ABC):
@@ -101,9 +102,10 @@ class Rule(ABC):
         return self
 
     def compiled(self, K: int, device: str = "cpu") -> Callable[..., Advanced] | None:
-        """Kernel ``advance(rule, state, rounds)`` that runs rounds of many orbits on a device.
+        """Kernel ``advance(rule, state, rounds, moments)`` that runs many orbits on a device.
 
-        `ensemble` uses it in place of `step`; None, as here, where there is none.
+        `ensemble` uses it in place of `step`; None, as here, where there is none.  Moments may be
+        left out of the result where `moments` is False.
 
         Parameters
         ----------

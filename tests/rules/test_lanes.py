@@ -52,6 +52,16 @@ def test_same_as_step(Rule, advance, K, size):
 
 
 @each_kernel
+def test_without_moments_the_orbits_are_the_same_bits(Rule, advance):
+    rule = Rule(cycle(3, 0.4), beta=0.2, alpha=0.5, lam=1.0)
+    theta = rule.init(np.random.default_rng(0).dirichlet(np.ones(3), size=20))
+    found = advance(rule, theta, 50, moments=False)
+    np.testing.assert_array_equal(found.theta, advance(rule, theta, 50).theta)
+    assert found.mean is None
+    assert found.deviations is None
+
+
+@each_kernel
 def test_games_parameters_and_starts_broadcast(Rule, advance):
     rng = np.random.default_rng(0)
     games = PreferenceMatrix(np.stack([cycle(4, a).P for a in (0.1, 0.2, 0.3)])[:, None])
