@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from prefdyn.llm import kernels
 from prefdyn.llm.head._head import Head
+from prefdyn.llm.kernels import RowStats
 
-CHUNK = 2**23
+CHUNK = 2**24
 """Entries of the gradient in the logits that are held at a time."""
 
-ROWS = 2048
-"""Tokens whose inner products with all others are held at a time."""
+WIDTHS = 4
+"""Entries of a token's gradient that are held at least, in widths d of the hidden states: products
+of hidden states, which every part of the vocabulary needs anew, then cost a quarter more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +32,8 @@ class HeadUses:
         The output head.
     hidden, targets, segments : torch.Tensor
         As of `States`; the log-probabilities of each segment are summed.
+    stats : RowStats
+        What the logits said of each token.
     count : int
         Number of segments R.
     """
@@ -37,36 +42,47 @@ class HeadUses:
     hidden: Tensor
     targets: Tensor
     segments: Tensor
+    stats: RowStats
     count: int
 
     def grams(self) -> tuple[Tensor, Tensor]:
         """Inner products (R, R) of the gradients in the weight, and of those in the bias.
 
-        ``sum_st <h_s, h_t> <dz_s, dz_t>`` and the same without hidden states, with the second
-        factor summed over the vocabulary piece by piece.
+        ``sum_st <h_s, h_t> <dz_s, dz_t>`` and ``sum_st <dz_s, dz_t>``.  Both are sums over the
+        vocabulary, so each part of it gives Gram matrices of its own, and dz is seen once.
         """
-        wide = torch.float64
-        hidden = self.hidden.to(torch.promote_types(self.hidden.dtype, torch.float32))
-        log_norm = self.log_normaliser()
-        weight = torch.zeros(self.count, self.count, dtype=wide, device=hidden.device)
+        weight = torch.zeros(self.count, self.count, dtype=torch.float64, device=self.hidden.device)
         bias = torch.zeros_like(weight)
-        for rows in torch.arange(len(hidden), device=hidden.device).split(ROWS):
-            both = torch.zeros(len(rows), len(hidden), dtype=wide, device=hidden.device)
-            for columns in self._chunks():
-                dz = self.columns(columns, log_norm)
-                both += dz[rows] @ dz.T
-            for gram, part in ((weight, both * (hidden[rows] @ hidden.T)), (bias, both)):
-                by_row = part.new_zeros(self.count, len(hidden))
-                by_row.index_add_(0, self.segments[rows], part)
-                gram.index_add_(1, self.segments, by_row)
+        for columns in self._chunks():
+            dz = self.columns(columns)
+            weight += kernels.segmented_gram(self.hidden, dz, self.segments, self.count)
+            if self.head.bias is not None:
+                rows = self._by_segment(dz.double())
+                bias += rows @ rows.T
         return weight, bias
+
+    def cross(self, tokens: Tensor, rows: Tensor, segments: Tensor) -> Tensor:
+        """Inner products (R, R) of the weight's gradients with others that have M rows.
+
+        Parameters
+        ----------
+        tokens, rows, segments
+            Which rows of the weight they are, (M,); the rows, (M, d); and whose, (M,).
+        """
+        hidden = self.hidden.to(torch.promote_types(self.hidden.dtype, rows.dtype))
+        gram = torch.zeros(self.count, self.count, dtype=torch.float64, device=hidden.device)
+        size = max(1, CHUNK // len(hidden))
+        for part in torch.arange(len(tokens), device=tokens.device).split(size):
+            known, places = tokens[part].unique(return_inverse=True)
+            products = (hidden @ rows[part].T.to(hidden.dtype)) * self.columns(known)[:, places]
+            gram.index_add_(1, segments[part], self._by_segment(products.double()))
+        return gram
 
     def add_gradients(self, rows: Tensor, part: str) -> None:
         """Add the gradients in ``"weight"`` (R, V, d) or ``"bias"`` (R, V) to rows."""
-        log_norm = self.log_normaliser()
         numbers, lengths = self.segments.unique_consecutive(return_counts=True)
         for columns in self._chunks():
-            dz = self.columns(columns, log_norm).to(rows.dtype)
+            dz = self.columns(columns).to(rows.dtype)
             place = slice(int(columns[0]), int(columns[-1]) + 1)
             if part == "bias":
                 rows[:, place].index_add_(0, self.segments, dz)
@@ -77,20 +93,19 @@ class HeadUses:
             for number, (d, h) in zip(numbers.tolist(), pieces, strict=True):
                 rows[number, place] += d.T @ h.to(rows.dtype)
 
-    def log_normaliser(self) -> Tensor:
-        """``log sum_v exp z_v`` of each token, (N,)."""
-        total = None
-        for columns in self._chunks():
-            part = self._logits(columns)[0].logsumexp(-1)
-            total = part if total is None else torch.logaddexp(total, part)
-        assert total is not None
-        return total
-
-    def columns(self, columns: Tensor, log_norm: Tensor) -> Tensor:
-        """Entries of dz at some tokens of the vocabulary, (N, columns)."""
+    def columns(self, columns: Tensor) -> Tensor:
+        """Entries of dz at some tokens of the vocabulary in rising order, (N, columns)."""
         logits, slope = self._logits(columns)
-        hits = (self.targets[:, None] == columns).to(logits.dtype)
-        return (hits - (logits - log_norm[:, None]).exp()) * slope
+        stats = self.stats
+        dz = (logits - stats.maximum[:, None]).sub_(stats.log_sum[:, None]).exp_().neg_()
+        place = torch.searchsorted(columns, self.targets).clamp(max=len(columns) - 1)
+        hit = (columns[place] == self.targets).nonzero()[:, 0]
+        dz[hit, place[hit]] = -torch.expm1(stats.log_prob[hit])  # 1 - p, with its digits
+        return dz.mul_(slope)
+
+    def _by_segment(self, values: Tensor) -> Tensor:
+        """Sums (R, ...) of the rows of each segment."""
+        return values.new_zeros(self.count, values.shape[1]).index_add_(0, self.segments, values)
 
     def _logits(self, columns: Tensor) -> tuple[Tensor, Tensor | float]:
         """Logits at some tokens, and their derivative in the plain product ``W h + b``."""
@@ -102,6 +117,7 @@ class HeadUses:
         return logits, head.scale * (1 - (logits / head.cap) ** 2)
 
     def _chunks(self) -> tuple[Tensor, ...]:
-        size = max(1, CHUNK // len(self.hidden))
+        n, d = self.hidden.shape
+        size = max(1, CHUNK // n, WIDTHS * d)
         vocabulary = torch.arange(len(self.head.weight), device=self.hidden.device)
         return vocabulary.split(size)

@@ -1,5 +1,6 @@
 """The gradient Gram matrix layer by layer, without the gradient of any response."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from prefdyn.llm import kernels
 from prefdyn.llm._encoding import Responses
 from prefdyn.llm._forward import completion_states
+from prefdyn.llm._parameters import at_rest
 from prefdyn.llm.geometry._head_gram import HeadUses
 from prefdyn.llm.geometry._layer_records import (
     CURE,
@@ -18,8 +20,13 @@ from prefdyn.llm.geometry._layer_records import (
     positions_by_row,
     recorded,
 )
+from prefdyn.llm.geometry._lookups import lookup_gram, token_rows
 from prefdyn.llm.head._head import Head, unwrapped
 from prefdyn.llm.head.logprobs import token_logprobs
+from prefdyn.llm.kernels import RowStats
+
+KEPT = 2**28
+"""Numbers that are kept of layers at a time: 1 GiB in single precision."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +75,47 @@ def layer_wise_gram(
               \langle a_t, a_{t'} \rangle \langle \delta_t, \delta_{t'} \rangle
 
     Responses that share a batch do not share a graph, so one backward pass of their sum has the
-    gradients of each.  Every parameter's part is held to the gradient of the first response, by
-    automatic differentiation of it alone.
+    gradients of each.  Where all layers together would keep more than `KEPT` numbers, the passes
+    are made once for every few layers.  Every parameter's part is held to the gradient of the first
+    response, by automatic differentiation of it alone.
 
     Raises
     ------
     UnknownUse
         For a parameter that is used in a way that is not known.
     """
+    gram = torch.zeros(len(responses), len(responses), dtype=torch.float64)
+    for group in groups(model, responses, chosen):
+        with at_rest(model, group):
+            gram += _gram_of_group(model, responses, group, batch)
+    return gram
+
+
+def groups(
+    model: nn.Module, responses: Responses, chosen: dict[str, nn.Parameter]
+) -> Iterator[dict[str, nn.Parameter]]:
+    """Parameters in order, as many at a time as keep `KEPT` numbers, or one that keeps more."""
+    rows = zip(responses.prompt_tokens, responses.tokens, strict=True)
+    places = sum(len(prompt) + len(tokens) for prompt, tokens in rows)
+    lookups = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    group, kept = {}, 0
+    for name, parameter in chosen.items():
+        if parameter.dim() == 1:
+            size = len(responses) * len(parameter)
+        else:
+            shape = parameter.shape
+            size = places * (shape[-1] if id(parameter) in lookups else sum(shape))
+        if group and kept + size > KEPT:
+            yield group
+            group, kept = {}, 0
+        group[name] = parameter
+        kept += size
+    yield group
+
+
+def _gram_of_group(
+    model: Any, responses: Responses, chosen: dict[str, nn.Parameter], batch: int
+) -> Tensor:
     seen = observe(model, responses, chosen, batch)
     gram = torch.zeros(len(responses), len(responses), dtype=torch.float64)
     in_head = seen.head_names.keys() & seen.uses.keys()
@@ -122,37 +162,44 @@ def observe(
     """Run all responses forward and backward, and write down how parameters are used."""
     uses = {id(parameter): Uses() for parameter in chosen.values()}
     layer = unwrapped(model).get_output_embeddings()
-    states = []
+    head, states, scanned = _detached(Head.of(model)), [], []
     for first in range(0, len(responses), batch):
         part = responses[first : first + batch]
         rows = torch.arange(first, first + len(part), device=layer.weight.device)
-        states.append(_observe(model, part, rows, layer, uses))
+        *tokens, stats = _observe(model, part, rows, head, layer, uses)
+        states.append(tokens)
+        scanned.append(stats)
     hidden, targets, segments = (torch.cat(parts) for parts in zip(*states, strict=True))
+    stats = RowStats(*(torch.cat(column) for column in zip(*scanned, strict=True)))
     return Observed(
         uses,
-        HeadUses(_detached(Head.of(model)), hidden, targets, segments, len(responses)),
+        HeadUses(head, hidden, targets, segments, stats, len(responses)),
         {id(p): name for name, p in layer.named_parameters(recurse=False)},
         _first_response(model, responses[:1], chosen),
     )
 
 
 def _observe(
-    model: Any, part: Responses, rows: Tensor, output_layer: nn.Module, uses: dict[int, Uses]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """One batch forward and backward, its uses written down; states, targets and segments."""
-    head = Head.of(model)
+    model: Any,
+    part: Responses,
+    rows: Tensor,
+    head: Head,
+    output_layer: nn.Module,
+    uses: dict[int, Uses],
+) -> tuple[Tensor, Tensor, Tensor, RowStats]:
+    """One batch forward and backward, its uses written down; what the head sees and says."""
     with positions_by_row(model, len(part)), recorded(model, set(uses), output_layer) as calls:
         states = completion_states(model, part)
+    values, stats = token_logprobs(states.hidden, head, states.targets, statistics=True)
     if calls:
-        total = token_logprobs(states.hidden, head, states.targets).sum()
         outputs = [call.output for call in calls]
-        deltas = torch.autograd.grad(total, outputs, materialize_grads=True)
+        deltas = torch.autograd.grad(values.sum(), outputs, materialize_grads=True)
         longest = max(
             map(len, (p + t for p, t in zip(part.prompt_tokens, part.tokens, strict=True)))
         )
         for call, delta in zip(calls, deltas, strict=True):
             note_uses(call, delta, rows.to(delta.device), longest, uses)
-    return states.hidden.detach(), states.targets, rows[states.segments]
+    return states.hidden.detach(), states.targets, rows[states.segments], stats
 
 
 def _gram_of(uses: Uses, name: str, head: HeadUses, *, tied: bool) -> Tensor:
@@ -166,21 +213,11 @@ def _gram_of(uses: Uses, name: str, head: HeadUses, *, tied: bool) -> Tensor:
         gram += kernels.segmented_gram(a, d, segments, count).cpu()
     elif uses.lookups:
         ids, d, segments = (torch.cat(parts) for parts in zip(*uses.lookups, strict=True))
-        known, places = ids.unique(return_inverse=True)
-        a = nn.functional.one_hot(places, len(known)).to(d.dtype)
-        gram += kernels.segmented_gram(a, d, segments, count).cpu()
+        tokens, rows, owners = token_rows(ids, d, segments, count)
+        gram += lookup_gram(tokens, rows, owners, count).cpu()
         if tied:
             where = head.hidden.device
-            dz = head.columns(known.to(where), head.log_normaliser())
-            cross = kernels.segmented_gram(
-                head.hidden,
-                dz,
-                head.segments,
-                count,
-                a2=d.to(where),
-                d2=a.to(where),
-                segments2=segments.to(where),
-            ).cpu()
+            cross = head.cross(tokens.to(where), rows.to(where), owners.to(where)).cpu()
             gram += cross + cross.T
     elif uses.vectors:
         vectors, segments = (torch.cat(parts) for parts in zip(*uses.vectors, strict=True))

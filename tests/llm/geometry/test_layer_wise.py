@@ -10,7 +10,7 @@ import torch
 
 from prefdyn import InputError
 from prefdyn.llm import response_geometry
-from prefdyn.llm.geometry import _head_gram
+from prefdyn.llm.geometry import _head_gram, _layer_wise, _lookups
 from tests.llm.tiny import COMMON, KINDS, RESPONSES, ROUNDING, plain_gradients, tiny_model
 
 
@@ -56,9 +56,20 @@ def test_parts_of_the_parameters(name):
 @pytest.mark.parametrize("kind", ["tied llama", "gemma2"])
 def test_vocabulary_and_tokens_in_pieces(kind, monkeypatch):
     monkeypatch.setattr(_head_gram, "CHUNK", 50)
-    monkeypatch.setattr(_head_gram, "ROWS", 4)
+    monkeypatch.setattr(_head_gram, "WIDTHS", 0)
+    monkeypatch.setattr(_lookups, "_PRODUCTS", 3)
     model = tiny_model(kind)
     assert off(layer_wise(model).gram, model) < ROUNDING[kind]
+
+
+@pytest.mark.parametrize("kind", ["tied llama", "gpt2"])
+def test_a_few_layers_at_a_time(kind, monkeypatch):
+    model = tiny_model(kind)
+    once = len(list(_layer_wise.groups(model, RESPONSES, dict(model.named_parameters()))))
+    monkeypatch.setattr(_layer_wise, "KEPT", 2000)
+    often = list(_layer_wise.groups(model, RESPONSES, dict(model.named_parameters())))
+    assert once == 1 < len(often) < len(list(model.parameters()))
+    assert off(layer_wise(model).gram, model) < 1e-10
 
 
 def test_other_architectures():

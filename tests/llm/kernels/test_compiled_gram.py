@@ -15,11 +15,11 @@ KINDS = dict.fromkeys(("a", "d", "a2", "d2"), "") | {
 ROUND = ("a_stride", "d_stride", "a2_stride", "d2_stride", "D_IN", "D_OUT")
 
 
-def compiled(arch, dtype, rows, same=True, widest=True):
+def compiled(arch, dtype, rows, same):
     """As a launch would have it, on widths that are multiples of 16."""
     options = settings(dtype, rows)
     constants = {name: options[name] for name in ("BLOCK", "BLOCK_K", "PRECISION")}
-    constants |= {"SAME": same, "WIDTH": options["BLOCK"] if widest else 4}
+    constants |= {"SAME": same, "WIDTH": 4}
     signature = {
         name: KINDS.get(name, "i32") or NAMES[dtype]
         for name in gram_tile.arg_names
@@ -30,16 +30,15 @@ def compiled(arch, dtype, rows, same=True, widest=True):
 
 
 @pytest.mark.parametrize(
-    ("arch", "dtype", "rows", "same", "widest"),
+    ("arch", "dtype", "rows", "same"),
     [
-        (90, torch.bfloat16, 10**4, True, True),
-        (90, torch.bfloat16, 100, False, False),
-        (80, torch.bfloat16, 10**4, False, False),
-        (90, torch.float32, 100, True, True),
+        (90, torch.bfloat16, 10**4, True),
+        (80, torch.bfloat16, 10**4, False),
+        (90, torch.float32, 100, True),
     ],
 )
-def test_compiles_to_what_it_should_be(arch, dtype, rows, same, widest):
-    made = compiled(arch, dtype, rows, same, widest)
+def test_compiles_to_what_it_should_be(arch, dtype, rows, same):
+    made = compiled(arch, dtype, rows, same)
     assert made.spilled == made.stack == 0
     assert made.shared <= SHARED_LIMIT[arch]
     # Operands are brought to shared memory ahead of time, 16 bytes per thread.
