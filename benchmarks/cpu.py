@@ -152,20 +152,35 @@ def curve(title: str, name: str, cases: dict[int, list[Row]], work: dict[int, in
     return Table(title, header, lines)
 
 
-def threads(number: int = 32_768, rounds: int = 1000) -> Table:
-    """The same ensemble on one core and on all, by the clock on the wall."""
-    rule = MRSIPO(game(3), beta=0.2, alpha=0.5, lam=1.0)
-    theta = rule.init(starts(number, 3))
+def threads() -> Table:
+    """Ensembles by the clock on the wall, on one core and on all, beside NumPy on one."""
     lines = []
-    for cores in sorted({1, os.cpu_count() or 1}):
-        _lanes.THREADS = cores
-        (seconds,) = interleaved(
-            lambda: _lanes.advance_ipo(rule, theta, rounds), repeats=5, clock=time.perf_counter
+    for K, number in RESPONSES.items():
+        if K not in (3, 8, 32):
+            continue
+        rule = MRSIPO(game(K), beta=0.6 / K, alpha=0.5, lam=1.0)
+        policies = starts(number, K)
+
+        def ours(cores, rule=rule, policies=policies):
+            _lanes.THREADS = cores
+            return prefdyn.ensemble(rule, policies, 200, reducers=("last_policy",))
+
+        seconds = interleaved(
+            lambda rule=rule, policies=policies: numpy_ensemble(rule, policies, 200),
+            lambda: ours(1),
+            lambda: ours(os.cpu_count()),
+            repeats=5,
+            clock=time.perf_counter,
         )
-        lines.append((str(cores), number * rounds / seconds / 1e6))
-    _lanes.THREADS = 1
-    note = f"MRS-IPO, K = 3, {number} orbits × {rounds} rounds, wall-clock time."
-    return Table("Threads", ("threads", "million orbit-rounds/s"), lines, note)
+        _lanes.THREADS = 1
+        rates = [number * 200 / each / 1e6 for each in seconds]
+        lines.append((f"{K}, {number}", *rates, rates[1] / rates[0], rates[2] / rates[0]))
+    header = ("K, orbits", "NumPy", "one core", "all cores", "one / NumPy", "all / NumPy")
+    note = (
+        f"MRS-IPO, 200 rounds, million orbit-rounds per second of wall-clock time; {os.cpu_count()} "
+        "cores. NumPy has one thread; element by element it could not use more."
+    )
+    return Table("Threads", header, lines, note)
 
 
 def autograd_loop(P: np.ndarray, eta: float, tau: float, theta: np.ndarray, steps: int):
