@@ -177,8 +177,8 @@ def threads() -> Table:
         lines.append((f"{K}, {number}", *rates, rates[1] / rates[0], rates[2] / rates[0]))
     header = ("K, orbits", "NumPy", "one core", "all cores", "one / NumPy", "all / NumPy")
     note = (
-        f"MRS-IPO, 200 rounds, million orbit-rounds per second of wall-clock time; {os.cpu_count()} "
-        "cores. NumPy has one thread; element by element it could not use more."
+        "MRS-IPO, 200 rounds, million orbit-rounds per second of wall-clock time; "
+        f"{os.cpu_count()} cores. NumPy has one thread; element by element it could not use more."
     )
     return Table("Threads", header, lines, note)
 
