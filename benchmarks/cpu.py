@@ -333,3 +333,7 @@ def main() -> None:
         threads(),
     ]
     report("cpu", "CPU results", rows, setting, tables, missing())
+
+
+if __name__ == "__main__":
+    main()
