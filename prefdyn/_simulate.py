@@ -211,7 +211,8 @@ def ensemble(
     """
     for name in reducers:
         choice(name, REDUCERS, "reducer")
-    choice(str(device).partition(":")[0], DEVICES, "device")
+    device = str(device)  # a torch.device, too
+    choice("cuda" if device.startswith("cuda:") else device, DEVICES, "device")
     state, rng = _begin(rule, starts, log_starts, seed)
     rounds = count(rounds, "rounds")
     _measures.after_burn_in(np.zeros((rounds, 1)), burn_in)  # refuses runs that are too short
@@ -291,7 +292,6 @@ def _run_compiled(advance, rule: Rule, state, rounds: int, discarded: int, work:
     block = max(1, work // max(state.size, 1))
     starts = [*range(0, discarded, block), *range(discarded, rounds, block), rounds]
     for begin, end in _track([*pairwise(starts)], state.size * rounds, progress):
-        end = min(end, discarded) if begin < discarded else end
         counts = begin >= discarded
         state, mean, deviations = advance(rule, state, end - begin, moments=counts)
         if counts:

@@ -54,8 +54,7 @@ def kernel(advance: Callable[..., Advanced], K: int, device: str) -> Callable[..
             f"device is {device!r}, but torch finds no CUDA GPU on this machine: use "
             'device="cpu", or a build of torch with CUDA where there is a GPU.'
         )
-    number = device.removeprefix("cuda").removeprefix(":") or "0"
-    if not number.isdecimal() or int(number) >= gpus:
+    if device not in ("cuda", *(f"cuda:{number}" for number in range(gpus))):
         raise InputError(
             f'device is {device!r}, but the GPUs of this machine are "cuda:0" to "cuda:{gpus - 1}".'
         )
@@ -181,4 +180,4 @@ class _Put:
 
     def back(self, moved: Any) -> Advanced:
         parts = (moved.theta, moved.mean, moved.deviations)
-        return Advanced(*(x.cpu().numpy().reshape(*self.shape, -1) for x in parts))
+        return Advanced(*(x.cpu().numpy().reshape(*self.shape, x.shape[-1]) for x in parts))

@@ -156,6 +156,24 @@ def test_an_ensemble_on_a_gpu_is_the_one_on_a_processor(twin_as_gpu, monkeypatch
         np.testing.assert_allclose(there[name], here[name], rtol=1e-10, atol=1e-14, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [MRSIPO(RPS, 0.3, 0.5, 1.0), MRSDPO(RPS, 0.9, 0.5, 1.0), GRADIENT.replace(rate=1.0)],
+    ids=["ipo", "dpo", "gd"],
+)
+def test_no_orbits_at_all(twin_as_gpu, rule):
+    found = ensemble(rule, np.ones((2, 0, rule.K)), rounds=20, device="cuda")
+    assert found["last_policy"].shape == (2, 0, rule.K)
+    assert found["cycle_strength"].shape == (2, 0)
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda:1"])
+def test_a_device_of_torch_is_one(twin_as_gpu, device):
+    rule = MRSIPO(RPS, 0.3, 0.5, 1.0)
+    named, given = (ensemble(rule, rounds=20, device=d) for d in (device, torch.device(device)))
+    np.testing.assert_array_equal(given["last_policy"], named["last_policy"])
+
+
 class Twice(MRSIPO):
     def drive(self, mu):
         return 2 * super().drive(mu)
@@ -171,6 +189,8 @@ SAMPLED = FiniteSample(MRSIPO(RPS, 0.3, 0.5, 1.0), 20)
         (lambda: ensemble(MRSIPO(RPS, 1, 0.5, 1), device="tpu"), "device 'tpu' is not known"),
         (lambda: ensemble(MRSIPO(RPS, 1, 0.5, 1), device="cuda:2"), 'are "cuda:0" to "cuda:1"'),
         (lambda: ensemble(MRSIPO(RPS, 1, 0.5, 1), device="cuda:x"), 'are "cuda:0" to "cuda:1"'),
+        (lambda: ensemble(MRSIPO(RPS, 1, 0.5, 1), device="cuda:"), 'are "cuda:0" to "cuda:1"'),
+        (lambda: ensemble(MRSIPO(RPS, 1, 0.5, 1), device="cpu:0"), "device 'cpu:0' is not known"),
         (lambda: ensemble(MRSIPO(BIG, 1, 0.5, 1), device="cuda"), "has 65 responses"),
         (lambda: ensemble(Twice(RPS, 1, 0.5, 1), device="cuda"), "Twice has no GPU kernel (MRSIPO"),
         (lambda: ensemble(Momentum(GRADIENT, 0.3), device="cuda"), "Momentum has no GPU kernel"),
