@@ -35,7 +35,8 @@ class Head:
         """Logits (N, V) of hidden states (N, d), in float32 or better."""
         # Operands first: a product rounded to bfloat16 is off by 3e-2 nats per response.
         exact = _exact(hidden.dtype)
-        logits = nn.functional.linear(hidden.to(exact), self.weight.to(exact))
+        with torch.autocast(hidden.device.type, enabled=False):  # which would round it as well
+            logits = nn.functional.linear(hidden.to(exact), self.weight.to(exact))
         if self.bias is not None:
             logits = logits + self.bias
         if self.scale != 1.0:

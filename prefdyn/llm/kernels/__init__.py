@@ -167,13 +167,15 @@ def segmented_gram(
         cheaper = _gram.gradients_are_cheaper(a, d, count, a2, d2, segments2)
         via = "gradients" if cheaper else "rows"
     given = a, d, segments, count, a2, d2, segments2, accumulate
-    if via == "gradients":
-        return _gram.through_gradients(*given)
-    if torch.float64 not in (a.dtype, d.dtype) and takes_triton(a):
-        from prefdyn.llm.kernels import _gram_triton
+    double = any(x is not None and x.dtype == torch.float64 for x in (a, d, a2, d2))
+    with torch.autocast(a.device.type, enabled=False):  # it would round what is to be summed
+        if via == "gradients":
+            return _gram.through_gradients(*given)
+        if not double and takes_triton(a):
+            from prefdyn.llm.kernels import _gram_triton
 
-        return _gram_triton.segmented_gram(*given)
-    return _gram.segmented_gram(*given)
+            return _gram_triton.segmented_gram(*given)
+        return _gram.segmented_gram(*given)
 
 
 def _by_rows(logits: Tensor) -> bool:

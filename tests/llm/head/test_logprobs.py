@@ -257,3 +257,11 @@ def test_certain_and_hopeless_tokens():
     values = token_logprobs(torch.ones(3, 1), Head(weight), torch.arange(3), chunk=2)
     assert values.tolist() == [0.0, -1000.0, -2000.0]
     assert math.isfinite(float(values.sum()))
+
+
+@pytest.mark.parametrize("chunk", [None, 5])
+def test_automatic_mixed_precision_does_not_round_the_logits(chunk):
+    hidden, head, targets = operands(bias=True, dtype=torch.float32)
+    expected = token_logprobs(hidden, head, targets, chunk=chunk)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(token_logprobs(hidden, head, targets, chunk=chunk), expected)

@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from prefdyn.llm import kernels
 from prefdyn.llm.kernels import _gram, segmented_gram
 
 
@@ -85,3 +86,20 @@ def test_lower_precision_against_float64(dtype, via):
     expected = gradients @ gradients.T
     error = (segmented_gram(a, d, segments, 4, via=via) - expected).norm() / expected.norm()
     assert error < 1e-6
+
+
+@pytest.mark.parametrize("via", VIA)
+def test_automatic_mixed_precision_leaves_it_alone(via):
+    a, d, segments = layer(300, 4, dtype=torch.float32)
+    expected = segmented_gram(a, d, segments, 4, via=via)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(segmented_gram(a, d, segments, 4, via=via), expected)
+
+
+@pytest.mark.parametrize("wide", [0, 1])
+def test_double_precision_in_either_factor_is_for_the_twin(wide, monkeypatch):
+    monkeypatch.setattr(kernels, "takes_triton", lambda tensor: True)
+    monkeypatch.setattr(_gram, "segmented_gram", lambda *given: "twin")
+    factors = [layer(5, 0, dtype=torch.float32), layer(5, 1, dtype=torch.float32)]
+    factors[wide] = layer(5, wide)
+    assert segmented_gram(*factors[0], 4, *factors[1], via="rows") == "twin"
