@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from prefdyn.llm import kernels
+from prefdyn.llm.geometry._layer_records import size_of
 from prefdyn.llm.head._head import Head
 from prefdyn.llm.kernels import RowStats
 
@@ -92,6 +93,11 @@ class HeadUses:
             )
             for number, (d, h) in zip(numbers.tolist(), pieces, strict=True):
                 rows[number, place] += d.T @ h.to(rows.dtype)
+
+    def size(self) -> float:
+        """As of `Uses`, for the head's weight: ``sum_t ||dz_t|| ||h_t||``."""
+        deltas = self.stats.residual.sqrt()[:, None] * self.head.scale
+        return size_of(deltas, self.segments, self.hidden)
 
     def columns(self, columns: Tensor) -> Tensor:
         """Entries of dz at some tokens of the vocabulary in rising order, (N, columns)."""

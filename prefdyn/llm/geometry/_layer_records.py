@@ -32,11 +32,15 @@ class Uses:
         Of an embedding: token ids (n,), output gradients (n, d), segments (n,).
     vectors : list
         Of a gain or a bias: gradients (b, size) themselves, and their segments (b,).
+    size : float
+        Norms of the terms that the first response's gradient is a sum of, summed: what it is off
+        by, rounding makes of them, however small they leave it.
     """
 
     products: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     lookups: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     vectors: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    size: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,21 +127,37 @@ def note_uses(call: Call, delta: Tensor, rows: Tensor, width: int, uses: dict[in
             f"use batch=1, or {CURE}."
         )
     if isinstance(module, nn.Embedding):
-        uses[id(module.weight)].lookups.append(_lookup(call, given, delta, rows))
+        ids, deltas, segments = _lookup(call, given, delta, rows)
+        uses[id(module.weight)].lookups.append((ids, deltas, segments))
+        uses[id(module.weight)].size += size_of(deltas, segments)
         return
     if _multiplies(module):
         inputs, deltas, segments = _used(given, delta, rows)
         if "weight" in own:
             pair = (inputs, deltas) if isinstance(module, nn.Linear) else (deltas, inputs)
             uses[id(own["weight"])].products.append((*pair, segments))
+            uses[id(own["weight"])].size += size_of(deltas, segments, inputs)
         if "bias" in own:
             sums = deltas.new_zeros(b, deltas.shape[-1])
             sums.index_add_(0, segments - rows[0], deltas)
             uses[id(own["bias"])].vectors.append((sums, rows))
+            uses[id(own["bias"])].size += size_of(deltas, segments)
         return
     if any(parameter.dim() > 1 for parameter in own.values()):
         raise _unknown(call.name, module)
     _replay(call, own, delta, rows, uses)
+
+
+def size_of(deltas: Tensor, segments: Tensor, inputs: Tensor | None = None) -> float:
+    """Norms of the first response's terms ``delta_t a_t^T``, summed; a is 1 where left out.
+
+    What is so small that its square underflows, in the single precision of inner products, counts
+    as what does not.
+    """
+    first = segments == 0
+    least = torch.finfo(torch.float32).tiny ** 0.5 / torch.finfo(deltas.dtype).eps
+    sizes = deltas[first].double().norm(dim=-1).clamp(min=least)
+    return float((sizes if inputs is None else sizes * inputs[first].double().norm(dim=-1)).sum())
 
 
 def _unknown(name: str, module: nn.Module) -> UnknownUse:
@@ -190,7 +210,10 @@ def _replay(
 ) -> None:
     """Gradients in gains and other vectors, by calling the module again."""
     found = _by_copies(call, own, delta) or _row_by_row(call, own, delta)
+    places = delta.reshape(-1, delta.shape[-1])
+    size = size_of(places, rows.repeat_interleave(len(places) // len(rows)))
     for name, parameter in own.items():
+        uses[id(parameter)].size += size  # what a gain multiplies is about 1
         uses[id(parameter)].vectors.append((found[name], rows))
 
 

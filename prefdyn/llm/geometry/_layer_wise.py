@@ -25,6 +25,9 @@ from prefdyn.llm.head._head import Head, unwrapped
 from prefdyn.llm.head.logprobs import token_logprobs
 from prefdyn.llm.kernels import RowStats
 
+ROUNDINGS = 30
+"""Units of rounding by which terms of a gradient may be off: about one for each step back."""
+
 KEPT = 2**28
 """Numbers that are kept of layers at a time: 1 GiB in single precision."""
 
@@ -51,12 +54,22 @@ class Observed:
     head_names: dict[int, str]
     squares: dict[str, float]
 
-    def check(self, name: str, square: float) -> None:
-        """Refuse a parameter of which the first response's gradient is not what was found."""
+    def check(self, name: str, square: float, size: float) -> None:
+        """Refuse a parameter of which the first response's gradient is not what was found.
+
+        Two sums of terms whose norms add up to `size` may differ by some ``eps size``, even if
+        that is all there is: the gradient in a key's bias is 0 where attention knows no places.
+        The terms are sums themselves of what comes back from the head, and so may they: attention
+        to one place sends nothing back to its query.
+        """
         dtype = self.head.hidden.dtype
         slack = 3e4 * torch.finfo(dtype).eps if torch.finfo(dtype).bits >= 32 else 0.3
         right = self.squares[name]
-        if abs(square - right) > slack * (right + 1e-3 * sum(self.squares.values())):
+        rounding = ROUNDINGS * torch.finfo(dtype).eps * (size + self.head.size())
+        if (
+            abs(square - right) > slack * (right + 1e-3 * sum(self.squares.values()))
+            and abs(square**0.5 - right**0.5) > rounding
+        ):
             raise UnknownUse(
                 f"Parameter {name} is used in a way that the layer-wise method does not see (it "
                 f"finds {square:.6g} where {right:.6g} is right): {CURE}."
@@ -122,10 +135,11 @@ def _gram_of_group(
     head_grams = seen.head.grams() if in_head else None
     for name, parameter in chosen.items():
         part = seen.head_names.get(id(parameter))
-        piece = _gram_of(seen.uses.pop(id(parameter)), name, seen.head, tied=part is not None)
+        uses = seen.uses.pop(id(parameter))
+        piece = _gram_of(uses, name, seen.head, tied=part is not None)
         if head_grams is not None and part is not None:
             piece = piece + head_grams[part == "bias"].cpu()
-        seen.check(name, float(piece[0, 0]))
+        seen.check(name, float(piece[0, 0]), uses.size)
         gram += piece
     return gram
 
@@ -146,11 +160,12 @@ def layer_wise_gradients(
     rows = torch.zeros(len(responses), width, dtype=dtype)
     first = 0
     for name, parameter in chosen.items():
-        piece = _rows_of(seen.uses.pop(id(parameter)), parameter, len(responses))
-        if id(parameter) in seen.head_names:
-            seen.head.add_gradients(piece, seen.head_names[id(parameter)])
+        uses, part = seen.uses.pop(id(parameter)), seen.head_names.get(id(parameter))
+        piece = _rows_of(uses, parameter, len(responses))
+        if part is not None:
+            seen.head.add_gradients(piece, part)
         piece = piece.reshape(len(responses), -1)
-        seen.check(name, float(piece[0].double().square().sum()))
+        seen.check(name, float(piece[0].double().square().sum()), uses.size)
         rows[:, first : first + piece.shape[1]] = piece.cpu()
         first += piece.shape[1]
     return rows
@@ -248,8 +263,10 @@ def _first_response(
 ) -> dict[str, float]:
     """Squared norm of the first response's gradient in each parameter."""
     states = completion_states(model, first)
-    total = token_logprobs(states.hidden, Head.of(model), states.targets).sum()
-    gradients = torch.autograd.grad(total, list(chosen.values()), materialize_grads=True)
+    # With statistics, as that way forms 1 - p from log p: the plain expression subtracts p, and
+    # has lost the gradient's digits where a response is almost certain.
+    values, _ = token_logprobs(states.hidden, Head.of(model), states.targets, statistics=True)
+    gradients = torch.autograd.grad(values.sum(), list(chosen.values()), materialize_grads=True)
     return {
         name: float(gradient.double().square().sum())
         for name, gradient in zip(chosen, gradients, strict=True)

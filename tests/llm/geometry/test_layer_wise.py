@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from prefdyn import InputError
-from prefdyn.llm import response_geometry
+from prefdyn.llm import Responses, response_geometry
 from prefdyn.llm.geometry import _head_gram, _layer_wise, _lookups
-from tests.llm.tiny import COMMON, KINDS, RESPONSES, ROUNDING, plain_gradients, tiny_model
+from tests.llm.tiny import COMMON, KINDS, PROMPT, RESPONSES, ROUNDING, plain_gradients, tiny_model
 
 
 def off(found, model, parameters=None, responses=RESPONSES):
@@ -181,3 +181,34 @@ def test_rows_in_one_are_told_apart_one_by_one():
     model = copy.deepcopy(tiny_model("llama"))
     model.model.layers[1].mlp.up_proj = Flat(model.model.layers[1].mlp.up_proj)
     assert off(layer_wise(model, batch=1).gram, model) < 1e-10
+
+
+def test_an_almost_certain_response():
+    """1 - p keeps its digits on both sides, and what underflows is no other use."""
+    for scale in (16, 20, 80):
+        model = copy.deepcopy(tiny_model("llama"))
+        with torch.no_grad():
+            model.lm_head.weight.mul_(scale)
+        sure = int(model(torch.tensor([PROMPT])).logits[0, -1].argmax())
+        responses = Responses((PROMPT,) * 2, ((sure,), (7, 2)))
+        found = layer_wise(copy.deepcopy(model).float(), responses).gram[0, 0]
+        want = layer_wise(model, responses).gram[0, 0]
+        assert want < 1e-9
+        assert found == pytest.approx(want, rel=1e-3, abs=1e-37)
+
+
+@pytest.mark.parametrize("kind", ["qwen2", "opt"])
+def test_gradients_that_are_rounding_alone(kind):
+    """A query with one place to look at; a bias of keys where attention knows no places."""
+    import transformers
+
+    if kind == "qwen2":
+        model: Any = copy.deepcopy(tiny_model(kind)).float()
+        parameters, responses = "*q_proj.weight", Responses(((8,),) * 2, ((3,), (7,)))
+    else:
+        torch.manual_seed(0)
+        config = transformers.OPTConfig(**COMMON, ffn_dim=24, word_embed_proj_dim=16, init_std=0.3)
+        model = transformers.AutoModelForCausalLM.from_config(config).eval()
+        parameters, responses = "*k_proj.bias", RESPONSES
+    gram = layer_wise(model, responses, parameters=parameters).gram
+    assert np.abs(gram).max() < 1e-11
