@@ -42,7 +42,7 @@ test-all: $(STAMP) ## every test, with many more random examples
 	@$(PY) -m pytest -q -n $(WORKERS) -m "slow or not slow" --hypothesis-profile=thorough
 
 test-gpu: ## the kernels against float64, on this machine's GPU; needs torch, triton, numpy, pytest
-	@$(PYTHON) -m pytest -q --noconftest tests/llm/kernels/suite/check_*.py
+	@$(PYTHON) -m tests.llm.kernels.suite -q
 
 lint: $(STAMP) ## style, types and the import contracts
 	@$(PY) -m ruff check -q .

@@ -12,6 +12,8 @@ from torch import Tensor
 SWITCH = "PREFDYN_KERNELS"
 """Environment variable with the choice that holds unless `using` says otherwise."""
 CHOICES = ("auto", "triton", "torch")
+LAUNCH_OPTIONS = {"enable_fp_fusion": True}
+"""Of every kernel: a product and a sum are one instruction, whatever Triton's own default is."""
 
 _choice: ContextVar[str | None] = ContextVar("kernels", default=None)
 
@@ -45,7 +47,8 @@ def takes_triton(tensor: Tensor) -> bool:
     Raises
     ------
     ValueError
-        For an unknown choice in the environment variable.
+        For an unknown choice in the environment variable; if Triton is asked for on a processor
+        and does not interpret.
     ModuleNotFoundError
         If Triton is asked for and not installed.
     """
@@ -59,6 +62,11 @@ def takes_triton(tensor: Tensor) -> bool:
             "The Triton kernels are asked for but Triton is not installed: pip install triton, or "
             f"choose {SWITCH}=auto."
         )
+    if tensor.device.type == "cpu" and not _interprets():
+        raise ValueError(
+            "The Triton kernels are asked for on a processor, where they can only be interpreted: "
+            f"set TRITON_INTERPRET=1, or choose {SWITCH}=auto."
+        )
     return True
 
 
@@ -66,6 +74,12 @@ def takes_triton(tensor: Tensor) -> bool:
 def has_triton() -> bool:
     """Whether Triton is installed."""
     return find_spec("triton") is not None
+
+
+def _interprets() -> bool:
+    from triton import knobs
+
+    return knobs.runtime.interpret
 
 
 def _checked(choice: str, name: str) -> str:

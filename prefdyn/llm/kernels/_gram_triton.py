@@ -8,6 +8,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from prefdyn.llm.kernels._backend import LAUNCH_OPTIONS
+
 _GROUP = 8  # rows of tiles that run one after another, so that the second cache has their operands
 
 
@@ -43,7 +45,7 @@ def segmented_gram(
             a, d, left.order, left.slots, len(a), a.stride(0), d.stride(0),
             a2, d2, right.order, right.slots, len(a2), a2.stride(0), d2.stride(0),
             sums, shape[1], pairs.to(a.device), a.shape[1], d.shape[1],
-            SAME=same, WIDTH=right.width, **options,
+            SAME=same, WIDTH=right.width, **options, **LAUNCH_OPTIONS,
         )  # fmt: skip
     of_left, of_right = (
         (torch.arange(count, device=a.device)[:, None] == part.names).double()

@@ -14,6 +14,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from prefdyn.llm.kernels._backend import LAUNCH_OPTIONS
 from prefdyn.llm.kernels._orbits import (
     MAX_NEWTON_STEPS,
     MOST_RESPONSES,
@@ -117,10 +118,11 @@ def _launches(kernel, games, own, theta, rounds: int, launch: Launch, constants)
     ]
     failed = torch.zeros(n, dtype=torch.int32, device=theta.device)
     grid = (triton.cdiv(n, launch.orbits),)
+    options = constants | LAUNCH_OPTIONS | {"num_warps": launch.warps}
     most = max(1, LAUNCH // max(1, n * launch.padded**2))
     for before in range(0, rounds if n else 0, most):
         numbers = n, before, min(rounds, before + most)
-        kernel[grid](*given, *state, failed, *numbers, **constants, num_warps=launch.warps)
+        kernel[grid](*given, *state, failed, *numbers, **options)
     rows = state if launch.orbits == 1 else [values.T.contiguous() for values in state]
     x, mean, deviations = rows
     return Moved(x, mean, deviations, failed.bool())

@@ -10,6 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from prefdyn.llm.kernels._backend import LAUNCH_OPTIONS
 from prefdyn.llm.kernels._rows import RowStats, narrowed
 
 
@@ -51,6 +52,7 @@ def row_stats(logits: Tensor, targets: Tensor, block: int | None = None) -> RowS
             ROWS=at.rows,
             BLOCK=at.block,
             num_warps=at.num_warps,
+            **LAUNCH_OPTIONS,
         )
     return found
 
@@ -83,6 +85,7 @@ def dz_row(
             ROWS=at.rows,
             BLOCK=at.block,
             num_warps=at.num_warps,
+            **LAUNCH_OPTIONS,
         )
     return out
 

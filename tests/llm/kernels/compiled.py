@@ -10,7 +10,10 @@ from typing import Any
 
 import triton
 from triton.backends.compiler import GPUTarget
+from triton.backends.nvidia.compiler import get_ptxas
 from triton.compiler import ASTSource
+
+from prefdyn.llm.kernels._backend import LAUNCH_OPTIONS
 
 SHARED_LIMIT = {80: 163 * 1024, 90: 227 * 1024}
 """Bytes of shared memory that one program may have."""
@@ -55,12 +58,13 @@ def compile_for(
         Run-time arguments that a launch would find to be multiples of 16: aligned pointers (all of
         them, with torch's allocator, unless they are views), padded strides.
     options
-        ``num_warps``, ``num_stages``.
+        ``num_warps``, ``num_stages``; those of every launch are added.
     """
     types = dict(signature) | dict.fromkeys(constants, "constexpr")
     types = {name: types[name] for name in kernel.arg_names}
     attrs = {(kernel.arg_names.index(name),): [["tt.divisibility", 16]] for name in divisible}
     source = ASTSource(kernel, types, dict(constants), attrs)
+    options |= LAUNCH_OPTIONS
     made = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
     usage = _resources(made.asm["ptx"], arch)
     return Compiled(made.asm["ptx"], made.metadata.shared, **usage)
@@ -68,7 +72,7 @@ def compile_for(
 
 def _resources(ptx: str, arch: int) -> dict[str, int]:
     """Registers, spilled bytes and stack bytes, as the assembler reports them."""
-    assembler = Path(triton.__file__).parent / "backends" / "nvidia" / "bin" / "ptxas"
+    assembler = get_ptxas(arch).path
     target = f"sm_{arch}a" if arch >= 90 else f"sm_{arch}"
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "kernel.ptx"

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from prefdyn.llm.kernels import segmented_gram
+from prefdyn.llm.kernels import _gram, segmented_gram
 from tests.llm.kernels.suite.place import DEVICE, ON_GPU, draw, relative
 
 HALVES = [torch.float16, torch.bfloat16] if ON_GPU else [torch.float16]
@@ -126,3 +126,8 @@ def test_narrow_rows_that_lie_far_apart(n, apart):
     d, segments = draw(n, 16, seed=1).to(dtype), segments_of([n // 3, n - n // 3])
     rows = gradients(a, d, segments, 2)
     assert relative(tokens(a, d, segments, 2), rows @ rows.T) <= TOLERANCE[dtype]
+
+
+def test_no_twin_runs(monkeypatch):
+    monkeypatch.delattr(_gram, "segmented_gram")
+    tokens(*layer((3,), 5, 7), 1)

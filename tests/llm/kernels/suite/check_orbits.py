@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from prefdyn.llm import kernels
-from prefdyn.llm.kernels import _orbits_triton
+from prefdyn.llm.kernels import _orbits, _orbits_triton
 from tests.llm.kernels.suite.place import DEVICE, ON_GPU, draw
 
 
@@ -231,3 +231,8 @@ def test_pushed_pairs(K):
 def test_more_responses_than_registers_hold():
     with pytest.raises(ValueError, match="theta has 65 responses: a kernel holds at most 64"):
         kernels.mixed_orbits(rounds=1, fitted=False, **mixture(2, 65))
+
+
+def test_no_twin_runs(monkeypatch):
+    monkeypatch.delattr(_orbits, "mixed_orbits")
+    kernels.mixed_orbits(rounds=1, fitted=False, **mixture(2, 3))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from prefdyn.llm.kernels import RowStats, dz_row, row_stats
+from prefdyn.llm.kernels import RowStats, _rows, dz_row, row_stats
 from tests.llm.kernels.suite.place import DEVICE, ON_GPU, draw, relative
 
 STATISTICS, GRADIENTS = 1e-6, 1e-5
@@ -230,3 +230,10 @@ def test_what_lies_between_the_rows_stays():
     z.copy_(values)
     dz_row(z, row_stats(z, targets), targets, torch.ones(3, device=DEVICE))
     assert (buffer[:, 300:] == 7).all()
+
+
+def test_no_twin_runs(monkeypatch):
+    for name in ("row_stats", "dz_row"):
+        monkeypatch.delattr(_rows, name)
+    z, targets = rows(2, 33)
+    dz_row(z, row_stats(z, targets), targets, torch.ones(2, device=DEVICE))

@@ -1,20 +1,22 @@
 """Where the kernel suite runs, and how close is close.
 
-``python -m pytest --noconftest tests/llm/kernels/suite/check_*.py`` runs the suite: on a GPU where
-there is one, else through Triton's interpreter (``TRITON_INTERPRET=1``).  It needs torch, triton,
-numpy and pytest only.
+``python -m tests.llm.kernels.suite`` runs the suite: on a GPU where there is one, else through
+Triton's interpreter (``TRITON_INTERPRET=1``).  It needs torch, triton, numpy and pytest only.  What
+runs is always the kernels: without Triton the suite fails, and does not test their twins.
 """
 
 import os
 
-import pytest
 import torch
+
+from prefdyn.llm.kernels._backend import SWITCH
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 ON_GPU = DEVICE == "cuda"
 
-if not ON_GPU and os.environ.get("TRITON_INTERPRET") != "1":
-    pytest.exit("There is no GPU here that torch can use: set TRITON_INTERPRET=1 to interpret.", 1)
+POSSIBLE = ON_GPU or os.environ.get("TRITON_INTERPRET") == "1"
+IMPOSSIBLE = "There is no GPU here that torch can use: set TRITON_INTERPRET=1 to interpret."
+os.environ[SWITCH] = "triton"
 
 
 def draw(*shape, seed=0, size=1.0, dtype=torch.float32):
