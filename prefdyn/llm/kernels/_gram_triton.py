@@ -41,12 +41,13 @@ def segmented_gram(
     pairs = _pairs(-(-len(a) // options["BLOCK"]), -(-len(a2) // options["BLOCK"]), same)
     if pairs.shape[1]:
         launch: Any = gram_tile[(pairs.shape[1],)]
-        launch(
-            a, d, left.order, left.slots, len(a), a.stride(0), d.stride(0),
-            a2, d2, right.order, right.slots, len(a2), a2.stride(0), d2.stride(0),
-            sums, shape[1], pairs.to(a.device), a.shape[1], d.shape[1],
-            SAME=same, WIDTH=right.width, **options, **LAUNCH_OPTIONS,
-        )  # fmt: skip
+        with torch.cuda.device_of(a):
+            launch(
+                a, d, left.order, left.slots, len(a), a.stride(0), d.stride(0),
+                a2, d2, right.order, right.slots, len(a2), a2.stride(0), d2.stride(0),
+                sums, shape[1], pairs.to(a.device), a.shape[1], d.shape[1],
+                SAME=same, WIDTH=right.width, **options, **LAUNCH_OPTIONS,
+            )  # fmt: skip
     of_left, of_right = (
         (torch.arange(count, device=a.device)[:, None] == part.names).double()
         for part in (left, right)
