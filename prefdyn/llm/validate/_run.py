@@ -111,10 +111,9 @@ def run(
     setup = Setup(model, adapter, device, dtype, choice(size, SIZES, "size"), int(seed), out)
     (out / "predictions").mkdir(parents=True, exist_ok=True)
     wanted = sorted(set(experiments), key=_LONGEST_FIRST.index)
-    with _workers(min(processes, len(wanted))) as pool:
-        about = known(setup) or (
-            pool.submit(described, setup).result() if pool else described(setup)
-        )
+    processes = min(processes, len(wanted))
+    with _workers(processes) as pool:
+        about = known(setup) or _describe(setup, pool, processes)
         key = key_of(about)
         # What was run before stays in the list, also when this run asks for others.
         before = {name: _read(out / f"{name}.json", key) for name in ORDER}
@@ -175,15 +174,25 @@ def _workers(processes: int) -> Iterator[ProcessPoolExecutor | None]:
     for library in ("OMP", "OPENBLAS", "MKL"):  # before a worker imports numpy
         os.environ[f"{library}_NUM_THREADS"] = "1"
     # A fresh interpreter per worker: forking one that holds torch's threads can deadlock.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=_warm)
+    pool = ProcessPoolExecutor(processes, get_context("spawn"))
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+def _describe(setup: Setup, pool: ProcessPoolExecutor | None, processes: int) -> dict[str, Any]:
+    """`described`, by a worker; the others, each started by a job of its own, warm up meanwhile."""
+    if pool is None:
+        return described(setup)
+    about = pool.submit(described, setup)
+    for _ in range(processes - 1):
+        pool.submit(_warm)
+    return about.result()
+
+
 def _warm() -> None:
-    """Import what every experiment needs, in all workers at once while the first is described."""
+    """Import what every experiment needs."""
     with suppress(ImportError):  # whoever loads the model finds the words for it
         importlib.import_module("transformers.modeling_utils")
 

@@ -1,7 +1,10 @@
 import json
+import os
 import subprocess
 import sys
+import time
 import types
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +13,7 @@ from matplotlib.figure import Figure
 from prefdyn import InputError
 from prefdyn.llm import reference, validate
 from prefdyn.llm.models import LanguageModel
-from prefdyn.llm.validate import _setup
+from prefdyn.llm.validate import _run, _setup
 
 
 @pytest.fixture
@@ -169,3 +172,13 @@ def test_verdicts_follow_the_stated_rule():
     assert verdict(validate.bounded("e", "q", float("nan"), least=0.9)) == "fails"
     assert verdict(validate.told("e", "q", 3)) == "reported"
     assert verdict(validate.not_run("e", "q", "no such token")) == "not_run"
+
+
+def test_all_workers_start_while_the_first_describes_the_model(tmp_path, monkeypatch):
+    monkeypatch.setattr(_run, "described", time.sleep)
+    monkeypatch.setattr(_run, "_warm", os.getpid)  # whatever a worker can do
+    a_moment: Any = 0.1
+    with _run._workers(3) as pool:
+        assert pool is not None
+        _run._describe(a_moment, pool, 3)
+        assert len(pool._processes) == 3
