@@ -231,6 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(cases(_gpu_place.gpu())))
         return 0
     if given.rehearse is not None:
+        if given.rehearse.resolve() == RESULTS.resolve():
+            parser.error(f"{given.rehearse} is for results: give another folder.")
         print(rehearse(given.rehearse).markdown())
         return 0
     if not torch.cuda.is_available() or torch.version.cuda is None:
