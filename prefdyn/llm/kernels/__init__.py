@@ -2,8 +2,8 @@
 
 One function per operation, which picks an implementation by the device: a Triton kernel, or its
 twin in plain torch, which the kernel is held to; `using` and the environment variable
-PREFDYN_KERNELS choose otherwise.  Nothing of the package is imported here, nothing but torch,
-triton and numpy is needed, and no objective is known: coefficients come in as numbers.
+PREFDYN_KERNELS choose otherwise.  Of the package only its errors are imported here, beside torch,
+triton and numpy; and no objective is known: coefficients come in as numbers.
 """
 
 import torch

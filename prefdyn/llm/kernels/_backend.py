@@ -9,6 +9,8 @@ from importlib.util import find_spec
 
 from torch import Tensor
 
+from prefdyn._errors import InputError
+
 SWITCH = "PREFDYN_KERNELS"
 """Environment variable with the choice that holds unless `using` says otherwise."""
 CHOICES = ("auto", "triton", "torch")
@@ -31,7 +33,7 @@ def using(choice: str) -> Iterator[None]:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown choice.
     """
     token = _choice.set(_checked(choice, "choice"))
@@ -46,7 +48,7 @@ def takes_triton(tensor: Tensor) -> bool:
 
     Raises
     ------
-    ValueError
+    InputError
         For an unknown choice in the environment variable; if Triton is asked for on a processor
         and does not interpret.
     ModuleNotFoundError
@@ -63,7 +65,7 @@ def takes_triton(tensor: Tensor) -> bool:
             f"choose {SWITCH}=auto."
         )
     if tensor.device.type == "cpu" and not _interprets():
-        raise ValueError(
+        raise InputError(
             "The Triton kernels are asked for on a processor, where they can only be interpreted: "
             f"set TRITON_INTERPRET=1, or choose {SWITCH}=auto."
         )
@@ -84,5 +86,5 @@ def _interprets() -> bool:
 
 def _checked(choice: str, name: str) -> str:
     if choice not in CHOICES:
-        raise ValueError(f"{name} is {choice!r}: choose one of {', '.join(CHOICES)}.")
+        raise InputError(f"{name} is {choice!r}: choose one of {', '.join(CHOICES)}.")
     return choice
