@@ -5,13 +5,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from prefdyn.llm.kernels._backend import LAUNCH_OPTIONS
+
 
 def log_probs(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Maximum, log-sum and log-probability of the target, each (N,), in one read."""
     rows, vocabulary = logits.shape
     top, log_sum, log_prob = (logits.new_empty(rows) for _ in range(3))
     block = min(4096, triton.next_power_of_2(max(vocabulary, 128)))
-    launch = {"num_warps": 8 if block > 2048 else 4}
+    launch = LAUNCH_OPTIONS | {"num_warps": 8 if block > 2048 else 4}
     with torch.cuda.device_of(logits):
         _log_probs[(rows,)](
             logits,
