@@ -1,5 +1,6 @@
 """An objective on pairs, from hidden states to gradients by states and head: ours and others'."""
 
+import copy
 from collections.abc import Callable
 
 import numpy as np
@@ -46,6 +47,14 @@ class Operands:
         self.loss = PairLoss(objectives.get(objective, **settings), responses, numbers, reference)
         self.hidden = torch.randn(self.N, d).requires_grad_()
         self.weight = torch.randn(V, d).div_(d**0.5).requires_grad_()
+
+    def exact(self) -> "Operands":
+        """The same in double precision."""
+        twin = copy.copy(self)
+        twin.hidden, twin.weight = (
+            part.detach().double().requires_grad_() for part in (self.hidden, self.weight)
+        )
+        return twin
 
     @property
     def case(self) -> str:

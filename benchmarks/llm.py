@@ -123,7 +123,8 @@ def curve(by: str, sizes: Sequence[tuple[int, int, int, int]]) -> Table:
     rows = []
     for size in sizes:
         o = Operands(*size)
-        check(_head.one_buffer(o), _head.naive(o))
+        # In double precision: for one pair the naive expression itself is off by 2e-5.
+        check(_head.one_buffer(o), _head.naive(o.exact()))
         ours, chunks, other, floor = interleaved(
             *(partial(run, o) for run in _CURVE), repeats=2, summary=min
         )
