@@ -22,6 +22,7 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
 ]
+myst_heading_anchors = 2
 myst_enable_extensions = ["attrs_block", "dollarmath"]
 exclude_patterns = ["_build", "_generated/objective-ids.md", "_generated/rule-ids.md"]
 default_role = "code"
