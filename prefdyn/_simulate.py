@@ -168,7 +168,7 @@ def ensemble(
     log_starts: Any = None,
     reducers: Sequence[str] = ("last_policy", "entropy", "cycle_strength"),
     burn_in: float = 1 / 3,
-    device: str = "cpu",
+    device: Any = "cpu",
     seed: int = 0,
     progress: bool | None = None,
 ) -> Ensemble:
