@@ -95,9 +95,9 @@ def _advance(rule, theta, rounds, moments, games, gain, drift, offline) -> Advan
         flat(np.arange(len(games)).reshape(rule.game.batch_shape)),
         np.stack([flat(rule.alpha), flat(gain), flat(rule.lam)], axis=-1),
         flat(drift * LOG2_E, K),
-        flat(offline, K) if newton else theta,
+        flat(offline, K) if newton else theta,  # MRS-IPO, which has it in the drift, only reads it
         theta,
-        *(np.empty_like(theta if moments else theta[:0]) for _ in range(2)),
+        *(np.empty_like(theta if moments else theta[:0]) for _ in range(2)),  # empty: not counted
     )
     run = _kernel(0 if newton or K > LARGEST_FIXED else K, _checksum())
 

@@ -10,18 +10,10 @@ import pytest
 from prefdyn.games import PreferenceMatrix, cycle, random
 from prefdyn.rules import MRSDPO, MRSIPO, _lanes, _simd
 from prefdyn.rules._simd import WIDTH
+from tests.rules.stepwise import stepped
 
 KERNELS = [(MRSIPO, _lanes.advance_ipo), (MRSDPO, _lanes.advance_dpo)]
 each_kernel = pytest.mark.parametrize(("Rule", "advance"), KERNELS, ids=["ipo", "dpo"])
-
-
-def stepped(rule, theta, rounds):
-    """Logits after `rounds` rounds of `rule.step`, and the policies on the way."""
-    policies = []
-    for t in range(rounds):
-        theta = rule.step(theta, t, None)
-        policies.append(np.exp(rule.log_policy(theta)))
-    return theta, np.array(policies)
 
 
 def assert_same(advanced, theta, policies, tolerance=1e-11):

@@ -10,20 +10,12 @@ from prefdyn.llm import kernels
 from prefdyn.objectives import Pair
 from prefdyn.policies import Tabular
 from prefdyn.rules import MRSDPO, MRSIPO, Adam, FiniteSample, GradientStep, Momentum, _on_gpu
+from tests.rules.stepwise import stepped
 
 RPS = rock_paper_scissors(0.4)
 KERNELS = [(MRSIPO, _on_gpu.advance_ipo), (MRSDPO, _on_gpu.advance_dpo)]
 each_kernel = pytest.mark.parametrize(("Rule", "advance"), KERNELS, ids=["ipo", "dpo"])
 PAIRS = [(0, 1), (2, 1), (0, 1), (3, 0)]
-
-
-def stepped(rule, theta, rounds):
-    """Logits after `rounds` rounds of `rule.step`, and the policies on the way."""
-    policies = []
-    for t in range(rounds):
-        theta = rule.step(theta, t, None)
-        policies.append(np.exp(rule.log_policy(theta)))
-    return theta, np.array(policies)
 
 
 def assert_same(advanced, theta, policies, tolerance=1e-12):
