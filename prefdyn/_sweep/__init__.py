@@ -1,0 +1,1 @@
+"""Grids of parameters, run in blocks that survive interruption."""
