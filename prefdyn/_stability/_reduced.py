@@ -13,7 +13,7 @@ from prefdyn.rules._wrapper import set_parameter
 
 @dataclass(frozen=True)
 class ReducedMap:
-    """`period` rounds of a rule in coordinates ``y = basis^T state`` (..., m), without neutral parts.
+    """`period` rounds of a rule in coordinates ``y = basis^T state`` (..., m): no neutral parts.
 
     A multiplier of the rule is an eigenvalue of `jacobian`; a fixed point of this map with
     ``period = p`` is a point of a p-cycle of the rule.
