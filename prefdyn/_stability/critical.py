@@ -6,19 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from prefdyn._errors import InputError
 from prefdyn._inputs import count
+from prefdyn._stability._parameter import check_number, checked_range, is_scale
 from prefdyn._stability.fixed_points import solve
 from prefdyn._stability.multipliers import eigenvalues
 from prefdyn.rules._rule import Rule
 from prefdyn.rules._wrapper import get_parameter, set_parameter
 
-DEFAULT_RANGES = {
-    "beta": (1e-3, 1e2),
-    "alpha": (0.0, 0.999),
-    "lam": (0.0, 1.0),
-    "kappa": (1e-3, 1.0),
-}
 NEAR = 0.05
 """A local extremum of the spectral radius this close to 1 is searched for a hidden crossing."""
 
@@ -83,11 +77,11 @@ def critical(
         If no fixed point is found somewhere in the range (beta ranges at alpha = 1).
     """
     rule = rule.skeleton
-    _check_number(get_parameter(rule, parameter), parameter)
-    low, high = _checked_range(parameter, range)
+    check_number(get_parameter(rule, parameter), parameter)
+    low, high = checked_range(parameter, range)
     for end in (low, high):
         set_parameter(rule, parameter, end)  # refused now and by name, not somewhere on the way
-    logarithmic = _is_scale(parameter)
+    logarithmic = is_scale(parameter)
     spaced = np.geomspace if logarithmic else np.linspace
     grid = spaced(low, high, count(samples, "samples", least=3))
     # Followed from the calm end, where the fixed point is near the reference.
@@ -103,35 +97,6 @@ def critical(
         for values, stable in scan.refined(grid, columns, batch)
     ]
     return results if batch else results[0]
-
-
-def _check_number(value: Any, parameter: str) -> None:
-    if np.asarray(value).dtype.kind not in "fi" or parameter == "K":
-        raise InputError(f"{parameter!r} is not a number that can be varied.")
-
-
-def _is_scale(parameter: str) -> bool:
-    """Whether a parameter is a scale, positive and compared by ratio."""
-    return parameter.rpartition(".")[-1] in ("beta", "kappa")
-
-
-def _checked_range(parameter: str, range: tuple[float, float] | None) -> tuple[float, float]:
-    if range is None:
-        name = parameter.rpartition(".")[-1]
-        if name not in DEFAULT_RANGES:
-            raise InputError(
-                f"no default range is known for {parameter!r}: give range=(low, high)."
-            )
-        range = DEFAULT_RANGES[name]
-    try:
-        low, high = (float(end) for end in range)
-    except (TypeError, ValueError):
-        raise InputError(f"range is {range!r}: give two numbers, (low, high).") from None
-    if _is_scale(parameter) and low <= 0:
-        raise InputError(f"range starts at {low:g}: {parameter} must be above 0 throughout.")
-    if not low < high:
-        raise InputError(f"range ({low:g}, {high:g}) is empty: give (low, high) with low < high.")
-    return low, high
 
 
 class _Scan:
