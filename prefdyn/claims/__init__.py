@@ -19,6 +19,7 @@ from prefdyn.claims import (
     _entanglement,
     _ipo,
     _kernel,
+    _laboratory,
     _rounds,
     _slime,
     _spo,
@@ -38,6 +39,7 @@ _READING_ORDER = (
     _entanglement,
     _spo,
     _slime,
+    _laboratory,
 )
 _CLAIMS = {claim.id: claim for part in _READING_ORDER for claim in part.CLAIMS}
 
