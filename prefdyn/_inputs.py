@@ -83,6 +83,15 @@ def positive(values, what: str) -> np.ndarray:
     return array
 
 
+def nonnegative(values, what: str) -> np.ndarray:
+    """Finite numbers >= 0 of any shape, as float64."""
+    array = _numbers(values, what)
+    bad = ~((array >= 0) & np.isfinite(array))
+    if bad.any():
+        raise InputError(f"{what} is {array[bad][0]:g}: it must be a finite number of at least 0.")
+    return array
+
+
 def share(values, what: str) -> np.ndarray:
     """Numbers in [0, 1] of any shape, as float64."""
     array = _numbers(values, what)
@@ -97,6 +106,11 @@ def count(value, what: str, *, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise InputError(f"{what} is {value!r}: it must be a whole number of at least {least}.")
     return int(value)
+
+
+def optional_count(value, what: str) -> int | None:
+    """A whole number of at least 1, or None."""
+    return None if value is None else count(value, what)
 
 
 def choice(value: str, options, what: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from prefdyn._errors import InputError
 from prefdyn._inputs import count, positive
 from prefdyn.llm.rounds._candidates import Candidates
-from prefdyn.rules.finite_sample import voted
+from prefdyn.rules._votes import voted
 
 
 class Ballot(NamedTuple):
