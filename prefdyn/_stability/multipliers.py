@@ -66,17 +66,28 @@ def stability(rule: Rule, point: FixedPoint | Any = None) -> Stability:
     multipliers, by = multipliers_at(rule, point.state)
     leading = multipliers[..., 0]
     radius = np.abs(leading)
-    angle = np.where(radius < REAL, 0.0, np.abs(np.angle(leading)))  # rounding of 0 turns nothing
-    kind = np.select(
-        [np.abs(leading - 1) <= REAL, radius < 1, angle < REAL, angle > np.pi - REAL],
-        ["marginal", "stable", "fold", "flip"],
-        "neimark_sacker",
-    )
+    angle = _angle(leading)
+    kind = kinds(leading)
     with np.errstate(divide="ignore"):
         period = np.where(angle < REAL, np.inf, 2 * np.pi / np.maximum(angle, REAL))
     if radius.ndim == 0:
         return Stability(multipliers, float(radius), str(kind), float(period), by, point)
     return Stability(multipliers, radius, kind, period, by, point)
+
+
+def kinds(leading: Any) -> np.ndarray:
+    """Words for leading multipliers of any shape; see `Stability`."""
+    angle = _angle(leading)
+    return np.select(
+        [np.abs(leading - 1) <= REAL, np.abs(leading) < 1, angle < REAL, angle > np.pi - REAL],
+        ["marginal", "stable", "fold", "flip"],
+        "neimark_sacker",
+    )
+
+
+def _angle(leading: Any) -> np.ndarray:
+    """Moduli of the angles of multipliers; rounding of 0 turns nothing."""
+    return np.where(np.abs(leading) < REAL, 0.0, np.abs(np.angle(leading)))
 
 
 def multipliers_at(rule: Rule, state: np.ndarray) -> tuple[np.ndarray, str]:

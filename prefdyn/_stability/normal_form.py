@@ -5,9 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from prefdyn._errors import InputError
+from prefdyn._errors import InputError, NoOptimum
+from prefdyn._inputs import count
+from prefdyn._stability._many import home, one_recipe, roots
 from prefdyn._stability._reduced import ReducedMap
+from prefdyn._stability.fixed_points import FixedPoint, fixed_point
 from prefdyn._stability.multipliers import REAL
+from prefdyn._stability.periodic import PeriodicOrbit
+from prefdyn.rules._rule import Rule
 
 NEAR = 1e-3
 """Largest distance from the unit circle of a multiplier that counts as critical."""
@@ -69,6 +74,74 @@ class NormalForm:
     multiplier: complex
     distance: float
     direction: np.ndarray
+
+
+def normal_form(
+    rule: Rule, point: Any = None, *, period: int = 1, near: float = NEAR
+) -> NormalForm:
+    r"""Normal form at a fixed point or cycle that is about to lose stability (claim NS-1).
+
+    With B and C the second and third derivatives of the map and M its Jacobian (Kuznetsov, Elements
+    of Applied Bifurcation Theory, 3rd ed., sections 5.4 and 8.7):
+
+    .. math::
+       b &= \tfrac12\langle p, B(q,q)\rangle\qquad
+       c = \tfrac16\langle p, C(q,q,q)\rangle + \tfrac12\langle p, B(q,(I-M)^{-1}B(q,q))\rangle\\
+       l_1 &= \tfrac12\mathrm{Re}\,e^{-i\theta}\big[\langle p,C(q,q,\bar q)\rangle
+       + 2\langle p,B(q,(I-M)^{-1}B(q,\bar q))\rangle
+       + \langle p,B(\bar q,(e^{2i\theta}I-M)^{-1}B(q,q))\rangle\big]
+
+    Which side of the bifurcation a cycle lives on also depends on the way the multiplier crosses
+    as the parameter turns.
+
+    Parameters
+    ----------
+    rule
+        Any `Rule` without batch, with its parameters at, or within `near` of, the bifurcation.
+    point
+        A `FixedPoint`, a `PeriodicOrbit`, or probabilities (K,) to search from; by default the
+        fixed point that `fixed_point` finds.
+    period
+        Rounds of the cycle; that of a `PeriodicOrbit` is its own.
+    near
+        Largest distance from the unit circle of a multiplier that counts as critical.
+
+    Raises
+    ------
+    InputError
+        If no multiplier is within `near` of the unit circle (the error says how far it is), or
+        several are at once, so that no one coefficient decides.
+    NoOptimum
+        If no fixed point or cycle is found.
+
+    Examples
+    --------
+    >>> from prefdyn import MRSDPO
+    >>> from prefdyn.games import rock_paper_scissors
+    >>> rule = MRSDPO(rock_paper_scissors(0.48), 4 * 0.48 / 1.5, 0.5, 1.0)  # at the threshold
+    >>> normal_form(rule).criticality
+    'subcritical'
+    """
+    rule = one_recipe(rule)
+    period = count(period, "period")
+    if isinstance(point, PeriodicOrbit):
+        state, period = point.states[0], point.period
+    elif isinstance(point, FixedPoint):
+        state = point.state
+    elif period == 1:
+        state = fixed_point(rule, point).state
+    else:
+        state = home(rule) if point is None else rule.init(point)
+    reduced = ReducedMap(rule, state, period)
+    y = reduced.coordinates(state)
+    if period > 1 and not isinstance(point, PeriodicOrbit):
+        (y,), (residual,) = roots(reduced, y[None])
+        if not np.isfinite(residual):
+            raise NoOptimum(
+                f"Newton's method finds no cycle of period {period} from here: give a point of "
+                "one, or an orbit that periodic_orbits finds."
+            )
+    return normal_form_at(reduced, y, near=near)
 
 
 def normal_form_at(reduced: ReducedMap, y: np.ndarray, *, near: float = NEAR) -> NormalForm:
