@@ -62,7 +62,7 @@ CLAIMS = (
         "hysteresis is rare on random games",
         "A little above beta_c, where the fixed point is stable, another attractor is left on few "
         "of 750 random cyclic games: on none at K = 3 and about 1 % or less at K = 4 and 5, under "
-        "MRS-IPO and MRS-DPO alike. That of NS-4 needs every win of the cycle to be nearly certain.",
+        "MRS-IPO and MRS-DPO alike. That of NS-4 needs every win of the cycle nearly certain.",
         MAP,
         "derived",
     ),
