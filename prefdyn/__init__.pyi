@@ -44,6 +44,11 @@ from ._stability import periodic_orbits as periodic_orbits
 from ._stability import stability as stability
 from ._stability import transient_growth as transient_growth
 from ._stability import verdict as verdict
+from ._sweep import Axis as Axis
+from ._sweep import Question as Question
+from ._sweep import SweepPlan as SweepPlan
+from ._sweep import plan_sweep as plan_sweep
+from ._sweep import sweep as sweep
 from .displacement import PairDiagnosis as PairDiagnosis
 from .displacement import diagnose_pair as diagnose_pair
 from .games import AdaptiveSampler as AdaptiveSampler
@@ -64,6 +69,7 @@ from .rules import MRSDPO as MRSDPO
 from .rules import MRSIPO as MRSIPO
 from .rules import TRDPO as TRDPO
 from .rules import AcceleratedPO as AcceleratedPO
+from .rules import BestResponse as BestResponse
 from .rules import FiniteSample as FiniteSample
 from .rules import GradientFlow as GradientFlow
 from .rules import GradientStep as GradientStep

@@ -116,6 +116,9 @@ def solve(rule: Rule, state: np.ndarray) -> Solution:
     NoOptimum
         If none is found.
     """
+    if rule.twin is not None:
+        near = solve(rule.twin, rule.twin.init_log(rule.log_policy(state)))
+        state = rule.init_log(rule.twin.log_policy(near.state))
     direct = _newton(rule, state)
     if direct.found:
         _refuse_flat(direct)

@@ -13,6 +13,7 @@ from prefdyn.rules._wrapper import Wrapper, get_parameter, set_parameter
 from prefdyn.rules.accelerated_po import AcceleratedPO
 from prefdyn.rules.adaptive_beta import AdaptiveBeta, BestFraction, best_fraction
 from prefdyn.rules.averaged import Averaged
+from prefdyn.rules.best_response import BestResponse
 from prefdyn.rules.egpo import EGPO
 from prefdyn.rules.extragradient import Extragradient
 from prefdyn.rules.finite_sample import FiniteSample
@@ -50,6 +51,7 @@ __all__ = [
     "AdaptiveBeta",
     "Averaged",
     "BestFraction",
+    "BestResponse",
     "Certificate",
     "DrivenRule",
     "Extragradient",

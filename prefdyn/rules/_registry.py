@@ -9,6 +9,7 @@ from prefdyn.rules._rule import Rule
 from prefdyn.rules.accelerated_po import AcceleratedPO
 from prefdyn.rules.adaptive_beta import AdaptiveBeta, BestFraction
 from prefdyn.rules.averaged import Averaged
+from prefdyn.rules.best_response import BestResponse
 from prefdyn.rules.egpo import EGPO
 from prefdyn.rules.extragradient import Extragradient
 from prefdyn.rules.finite_sample import FiniteSample
@@ -39,6 +40,7 @@ _RULES: dict[str, Callable[..., Rule]] = {
     "adaptive_beta": AdaptiveBeta,
     "averaged": Averaged,
     "best_fraction": BestFraction,
+    "best_response": BestResponse,
     "egpo": EGPO,
     "extragradient": Extragradient,
     "finite_sample": FiniteSample,

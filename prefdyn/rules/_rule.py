@@ -101,6 +101,15 @@ class Rule(ABC):
         """The deterministic rule that stability analysis looks at; the rule itself unless noisy."""
         return self
 
+    @property
+    def twin(self) -> "Rule | None":
+        """A rule that rests where this one does, or nearby, and is easier to solve; None if none.
+
+        Newton's method starts from its fixed point.  For rules whose steps die out near the
+        boundary too, where a search from afar may end.
+        """
+        return None
+
     def compiled(self, K: int, device: str = "cpu") -> Callable[..., Advanced] | None:
         """Kernel ``advance(rule, state, rounds, moments)`` that runs many orbits on a device.
 

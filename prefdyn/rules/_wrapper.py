@@ -52,6 +52,11 @@ class Wrapper(Rule):
         """As the wrapped rule."""
         return self.rule.own_start
 
+    @property
+    def twin(self) -> Rule | None:
+        """As the wrapped rule."""
+        return self.rule.twin
+
     def log_start(self, policy: Array) -> Array:
         """As the wrapped rule."""
         return self.rule.log_start(policy)

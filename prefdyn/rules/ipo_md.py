@@ -18,6 +18,7 @@ from prefdyn.rules._pair_gradient import (
 )
 from prefdyn.rules._rule import like
 from prefdyn.rules._votes import Votes
+from prefdyn.rules.best_response import BestResponse
 
 Array = Any
 
@@ -56,6 +57,13 @@ class IPOMD(PairGradient):
     def __post_init__(self):
         self.tau, self.mixture = positive(self.tau, "tau"), share(self.mixture, "mixture")
         self._check(tau=self.tau, mixture=self.mixture)
+
+    @property
+    def twin(self) -> BestResponse:
+        """The exact rounds."""
+        return BestResponse(
+            self.game, self.tau, self.mixture, self.reference, log_reference=self.log_reference
+        )
 
     def pair_sampler(self, theta: Array) -> Array:
         """Both from the mixture."""

@@ -12,6 +12,7 @@ from prefdyn.policies.softmax import softmax
 from prefdyn.rules._pair_gradient import PairGradient, pairs_of
 from prefdyn.rules._rule import like
 from prefdyn.rules._votes import Votes
+from prefdyn.rules.best_response import BestResponse
 
 Array = Any
 
@@ -50,6 +51,15 @@ class NashMDPG(PairGradient):
     def __post_init__(self):
         self.tau, self.mixture = nonnegative(self.tau, "tau"), share(self.mixture, "mixture")
         self._check(tau=self.tau, mixture=self.mixture)
+
+    @property
+    def twin(self) -> BestResponse | None:
+        """The best response itself; none in the plain game."""
+        if np.any(self.tau == 0):
+            return None
+        return BestResponse(
+            self.game, self.tau, self.mixture, self.reference, log_reference=self.log_reference
+        )
 
     def pair_sampler(self, theta: Array) -> Array:
         """The policy against the mixture."""

@@ -18,6 +18,7 @@ from prefdyn.rules._pair_gradient import (
 )
 from prefdyn.rules._rule import like
 from prefdyn.rules._votes import Votes, drawn, generator
+from prefdyn.rules.best_response import BestResponse
 
 Array = Any
 
@@ -70,6 +71,13 @@ class OnlineIPO(PairGradient):
         self.tau = positive(self.tau, "tau")
         choice(self.sampler, SAMPLERS, "sampler")
         self._check(tau=self.tau)
+
+    @property
+    def twin(self) -> BestResponse:
+        """The exact rounds."""
+        return BestResponse(
+            self.game, self.tau, 0.0, self.reference, log_reference=self.log_reference
+        )
 
     def pair_sampler(self, theta: Array) -> Array:
         """Both from the policy, or both uniform."""

@@ -14,6 +14,7 @@ from prefdyn.policies.softmax import log_softmax, softmax
 from prefdyn.rules._pair_gradient import PairGradient, gaps, pushed
 from prefdyn.rules._rule import like
 from prefdyn.rules._votes import Votes
+from prefdyn.rules.mrs_dpo import MRSDPO
 
 Array = Any
 
@@ -90,6 +91,15 @@ class SampledDPO(PairGradient):
 
     def _checked_rate(self) -> np.ndarray | None:
         return None if self.rate is None else super()._checked_rate()
+
+    @property
+    def twin(self) -> MRSDPO | None:
+        """The exact optimum on pairs from the policy; nearby for "pilaf", none for fixed pairs."""
+        if self.sampler not in ("on_policy", "pilaf"):
+            return None
+        return MRSDPO(
+            self.game, self.beta, 0.0, 1.0, self.reference, log_reference=self.log_reference
+        )
 
     def implicit_gaps(self, theta: Array) -> Array:
         """``beta (u_i - u_j)`` (..., K, K): the reward gaps that the policy stands for."""
