@@ -308,10 +308,11 @@ def extrapolated(values: np.ndarray) -> tuple[Any, float]:
     """
     best, least = values[-1], np.inf
     column = values
-    for order in range(1, len(values) - 1):
+    for order in range(1, len(values) - 2):
         following = column[1:] + (column[1:] - column[:-1]) / (RATIO ** (2 * order) - 1)
         change = np.maximum(np.abs(following - column[1:]), np.abs(following - column[:-1]))
-        change = np.maximum(change[:-1], change[1:])  # one small change may be luck, two are not
+        # One small change may be luck, three in a row are not.
+        change = np.maximum(np.maximum(change[:-2], change[1:-1]), change[2:])
         change = np.where(np.isfinite(change), change, np.inf)
         steadiest = int(np.argmin(change))
         if change[steadiest] < least:
