@@ -1,5 +1,7 @@
 """Who beats whom: preference matrices, their families, structure, and data."""
 
+from prefdyn.games.adaptive import AdaptiveSampler, Learning, Question, learn_sampler
+from prefdyn.games.evidence import Evidence, confidence_bounds, log_evidence
 from prefdyn.games.families import (
     bradley_terry,
     condorcet_over_cycle,
@@ -12,6 +14,13 @@ from prefdyn.games.helpsteer import games_from_scores, load_helpsteer, synthetic
 from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.games.matrix_file import load_matrix
 from prefdyn.games.named import load, names
+from prefdyn.games.sampling import (
+    MaxMarginSampler,
+    best_margin,
+    max_margin_sampler,
+    ranking_margin,
+    robust_sampler,
+)
 from prefdyn.games.structure import (
     condorcet_winner,
     contains_cycle,
@@ -24,11 +33,18 @@ from prefdyn.games.structure import (
 from prefdyn.games.votes import PromptGames, load_votes
 
 __all__ = [
+    "AdaptiveSampler",
+    "Evidence",
+    "Learning",
+    "MaxMarginSampler",
     "PreferenceMatrix",
     "PromptGames",
+    "Question",
+    "best_margin",
     "bradley_terry",
     "condorcet_over_cycle",
     "condorcet_winner",
+    "confidence_bounds",
     "contains_cycle",
     "copeland",
     "cycle",
@@ -36,12 +52,17 @@ __all__ = [
     "games_from_scores",
     "is_strongly_transitive",
     "is_transitive",
+    "learn_sampler",
     "load",
     "load_helpsteer",
     "load_matrix",
     "load_votes",
+    "log_evidence",
+    "max_margin_sampler",
     "names",
     "random",
+    "ranking_margin",
+    "robust_sampler",
     "rock_paper_scissors",
     "smith_set",
     "strongly_transitive",

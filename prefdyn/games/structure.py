@@ -26,7 +26,7 @@ def condorcet_winner(game: PreferenceMatrix, tolerance: float = TOLERANCE) -> in
     game : PreferenceMatrix
         One game, not a batch.
     """
-    beats = _one(game).skew > tolerance
+    beats = one_game(game).skew > tolerance
     winners = np.flatnonzero(beats.sum(axis=1) == game.K - 1)
     return int(winners[0]) if winners.size else None
 
@@ -46,12 +46,24 @@ def smith_set(game: PreferenceMatrix, tolerance: float = TOLERANCE) -> tuple[int
     -------
     tuple of int, in increasing order
     """
+    return top_component(one_game(game).skew >= -tolerance)
+
+
+def top_component(at_least: NDArray[np.bool_]) -> tuple[int, ...]:
+    """Top strongly connected component of a relation that holds one way or both for every pair."""
     from scipy.sparse.csgraph import connected_components
 
-    at_least = _one(game).skew >= -tolerance
     _, component = connected_components(at_least, directed=True, connection="strong")
-    top = component[np.argmax(copeland(game, tolerance))]
+    # Nobody outside reaches as many as a member does: all outsiders, and one member at least.
+    top = component[np.argmax(at_least.sum(axis=1))]
     return tuple(int(i) for i in np.flatnonzero(component == top))
+
+
+def strongly_connected(links: NDArray[np.bool_]) -> bool:
+    """Whether every response reaches every other along links (K, K)."""
+    from scipy.sparse.csgraph import connected_components
+
+    return connected_components(links, directed=True, connection="strong")[0] == 1
 
 
 def copeland(game: PreferenceMatrix, tolerance: float = TOLERANCE) -> Array:
@@ -150,7 +162,8 @@ def cyclic_share(game: PreferenceMatrix) -> np.float64 | Array:
     return np.minimum(share, 1.0)
 
 
-def _one(game: PreferenceMatrix) -> PreferenceMatrix:
+def one_game(game: PreferenceMatrix) -> PreferenceMatrix:
+    """The game, or an error if it is a batch."""
     if game.batch_shape:
         raise InputError(
             f"this needs one game, not a batch of shape {game.batch_shape}; index the batch first."

@@ -77,7 +77,7 @@ def load_votes(
         responses that no chain of comparisons links (per prompt: on every prompt).
     """
     path = Path(path)
-    votes = list(_read(path))
+    votes = list(read_votes(path))
     if not votes:
         raise InputError(f"{path.name} has a header but no votes; give at least one row.")
     if not per_prompt:
@@ -131,7 +131,8 @@ def _game(votes: list[Vote], prior: float, name: str, detail: str) -> Preference
         raise InputError(f"{name}{where}: {error}") from None
 
 
-def _read(path: Path) -> Iterator[Vote]:
+def read_votes(path: Path) -> Iterator[Vote]:
+    """The rows of a vote file, one by one; see `load_votes`."""
     readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".ndjson": _jsonl_rows}
     if path.suffix.lower() not in readers:
         raise InputError(f"{path.name} is not a vote file; give a .csv or a .jsonl file.")
