@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from prefdyn._inputs import count
 from prefdyn.rules import Rule
 
 STEP = 0.012
@@ -38,6 +39,13 @@ def displacement(rule: Rule, policies: Any) -> np.ndarray:
     return np.exp(rule.log_policy(rule.step(state, 0, None))) - policies
 
 
+def lattice(n: int) -> np.ndarray:
+    """Interior points (n (n + 1) / 2, 3) of a triangular lattice with n points along each side."""
+    n = count(n, "n")
+    i, j = (index.ravel() for index in np.mgrid[0:n, 0:n])
+    return (np.stack([i, j, n - 1 - i - j], axis=-1)[i + j < n] + 1 / 3) / n
+
+
 def streamlines(rule: Rule) -> np.ndarray:
     """Evenly spaced streamlines of the displacement over a simplex of three responses.
 
@@ -51,7 +59,8 @@ def streamlines(rule: Rule) -> np.ndarray:
     ndarray, shape (lines, n, 3)
         Policies in the direction of motion, shorter lines filled up with NaN.
     """
-    seeds = _lattice(30)
+    seeds = lattice(30)
+    seeds = seeds[np.argsort(((seeds - 1 / 3) ** 2).sum(axis=-1), kind="stable")]  # central first
     ahead = _trace(rule, seeds, +1.0)
     behind = _trace(rule, seeds, -1.0)
     taken: set[tuple[int, int]] = set()
@@ -69,14 +78,6 @@ def streamlines(rule: Rule) -> np.ndarray:
     for row, line in zip(padded, lines, strict=True):
         row[: len(line)] = line
     return padded
-
-
-def _lattice(n: int) -> np.ndarray:
-    """Interior points of a triangular lattice, the most central first."""
-    i, j = (index.ravel() for index in np.mgrid[0:n, 0:n])
-    inside = i + j < n
-    points = (np.stack([i, j, n - 1 - i - j], axis=-1)[inside] + 1 / 3) / n
-    return points[np.argsort(((points - 1 / 3) ** 2).sum(axis=-1), kind="stable")]
 
 
 def _trace(rule: Rule, seeds: np.ndarray, sign: float) -> np.ndarray:

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 
 from prefdyn._errors import InputError
 from prefdyn.plots._axes import SOFT, axes
+from prefdyn.plots._planes import plane_of
 
 
 def corners(K: int) -> np.ndarray:
@@ -70,15 +71,28 @@ def simplex_axes(K: int, names: Sequence[str] | None = None, ax: Axes | None = N
     return ax
 
 
+def axes_for(K: int, ax: Axes | None) -> Axes:
+    """Axes that the caller has prepared, or a new simplex."""
+    return simplex_axes(K, ax=ax) if ax is None else ax
+
+
 def is_ternary(ax: Axes) -> bool:
     """Whether axes take three barycentric coordinates."""
     return getattr(ax, "name", "") == "ternary"
 
 
-def draw(ax: Axes, policies: Any, **line: Any) -> None:
-    """Plot policies (n, K) on axes from `simplex_axes`; NaN rows interrupt a line."""
+def on_paper(ax: Any, policies: Any) -> np.ndarray:
+    """Where policies (..., K) lie (..., 2) on axes from `simplex_axes` or `plane_axes`."""
     policies = np.asarray(policies, dtype=float)
-    coordinates = policies if is_ternary(ax) else project(policies)
+    plane = plane_of(ax)
+    if plane is not None:
+        return plane(policies)
+    return policies @ ax.corners_data if is_ternary(ax) else project(policies)
+
+
+def draw(ax: Axes, policies: Any, **line: Any) -> None:
+    """Plot policies (n, K) on axes from `simplex_axes` or `plane_axes`; NaN rows interrupt."""
+    coordinates = np.asarray(policies, dtype=float) if is_ternary(ax) else on_paper(ax, policies)
     ax.plot(*coordinates.T, **line)
 
 
@@ -99,4 +113,16 @@ def _polygon(ax: Axes, labels: list[str]) -> None:
     for label, corner in zip(labels, ring, strict=True):
         ax.annotate(
             label, corner, xytext=9 * corner, textcoords="offset points", ha="center", va="center"
+        )
+    if len(labels) > 3:
+        ax.annotate(
+            "each policy at the mean of the corners, weighted by its probabilities",
+            (0.5, 0),
+            xycoords="axes fraction",
+            xytext=(0, -9),
+            textcoords="offset points",
+            ha="center",
+            va="top",
+            color=SOFT,
+            fontsize="x-small",
         )

@@ -36,7 +36,10 @@ def test_corners_carry_the_names(K):
     _, ax = pyplot.subplots()
     names = [f"answer {k}" for k in range(K)]
     assert plots.simplex_axes(K, names, ax) is ax
-    assert [text.get_text() for text in ax.texts] == names
+    said = [text.get_text() for text in ax.texts]
+    assert said[:K] == names
+    # Past three responses different policies may meet, so the axes say how they are projected.
+    assert ("mean of the corners" in "".join(said[K:])) == (K > 3)
 
 
 def test_new_axes_are_ternary_for_three_responses_and_plain_for_more():
