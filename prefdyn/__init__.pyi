@@ -74,6 +74,7 @@ from .rules import FiniteSample as FiniteSample
 from .rules import GradientFlow as GradientFlow
 from .rules import GradientStep as GradientStep
 from .rules import Inexact as Inexact
+from .rules import LearnedSampler as LearnedSampler
 from .rules import LogitRule as LogitRule
 from .rules import Momentum as Momentum
 from .rules import NashMD as NashMD

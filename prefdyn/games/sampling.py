@@ -108,15 +108,15 @@ def robust_sampler(
     top : sequence of int
         Responses to be ranked on top, some but not all.
     keep : float
-        As for `max_margin_sampler`; a negative margin is kept whole.
+        As for `max_margin_sampler`; of a margin that is not positive nothing is kept.
     """
     keep = float(share(keep, "keep"))
     inside = np.isin(np.arange(len(lower)), top)
     rows = (lower[inside][:, None] - upper[~inside]).reshape(-1, len(lower))
     margin, mu = best_margin(rows)
     # Entries of rows are at least -1, so that mixing in a share e of the uniform sampler leaves
-    # (1 - e) margin - e.
-    given = (1 - keep) * max(margin, 0.0) / (1 + max(margin, 0.0))
+    # (1 - e) margin - e; of a margin that is not positive there is nothing to lose.
+    given = (1 - keep) * (margin / (1 + margin) if margin > 0 else 1)
     mu = (1 - given) * mu + given / len(mu)
     return MaxMarginSampler(mu, float((rows @ mu).min()), tuple(int(i) for i in top))
 

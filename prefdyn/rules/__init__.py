@@ -21,6 +21,7 @@ from prefdyn.rules.gradient_flow import GradientFlow
 from prefdyn.rules.gradient_step import GradientStep
 from prefdyn.rules.inexact import Inexact
 from prefdyn.rules.ipo_md import IPOMD
+from prefdyn.rules.learned_sampler import LearnedSampler
 from prefdyn.rules.momentum import Momentum
 from prefdyn.rules.mrs import MRS
 from prefdyn.rules.mrs_dpo import MRSDPO, bradley_terry_scores
@@ -61,6 +62,7 @@ __all__ = [
     "GradientStep",
     "Inexact",
     "Jacobian",
+    "LearnedSampler",
     "LogitRule",
     "MixedReferenceSampling",
     "Momentum",

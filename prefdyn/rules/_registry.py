@@ -17,6 +17,7 @@ from prefdyn.rules.gradient_flow import GradientFlow
 from prefdyn.rules.gradient_step import GradientStep
 from prefdyn.rules.inexact import Inexact
 from prefdyn.rules.ipo_md import IPOMD
+from prefdyn.rules.learned_sampler import LearnedSampler
 from prefdyn.rules.momentum import Momentum
 from prefdyn.rules.mrs import MRS
 from prefdyn.rules.mrs_dpo import MRSDPO
@@ -50,6 +51,7 @@ _RULES: dict[str, Callable[..., Rule]] = {
     "inpo": inpo,
     "ipo_md": IPOMD,
     "iterative_rpo": iterative_rpo,
+    "learned_sampler": LearnedSampler,
     "momentum": Momentum,
     "mrs": MRS,
     "mrs_dpo": MRSDPO,

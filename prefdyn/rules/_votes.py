@@ -28,7 +28,7 @@ class Votes(NamedTuple):
 def generator(rng: np.random.Generator | None) -> np.random.Generator:
     """The generator that votes need, or an error that asks for one."""
     if rng is None:
-        raise InputError("FiniteSample draws votes: pass a numpy Generator as rng.")
+        raise InputError("This rule draws votes: pass a numpy Generator as rng.")
     return rng
 
 
