@@ -22,6 +22,10 @@ from ._simulate import Ensemble as Ensemble
 from ._simulate import Orbit as Orbit
 from ._simulate import ensemble as ensemble
 from ._simulate import orbit as orbit
+from ._stability import Bifurcation as Bifurcation
+from ._stability import Boundary as Boundary
+from ._stability import BoundaryEvent as BoundaryEvent
+from ._stability import Branch as Branch
 from ._stability import Certificate as Certificate
 from ._stability import FarStarts as FarStarts
 from ._stability import FixedPoint as FixedPoint
@@ -34,7 +38,9 @@ from ._stability import Stability as Stability
 from ._stability import StabilityIntervals as StabilityIntervals
 from ._stability import TransientGrowth as TransientGrowth
 from ._stability import Verdict as Verdict
+from ._stability import boundary as boundary
 from ._stability import certificates as certificates
+from ._stability import continuation as continuation
 from ._stability import critical as critical
 from ._stability import fixed_point as fixed_point
 from ._stability import fixed_points as fixed_points

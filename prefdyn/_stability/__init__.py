@@ -1,6 +1,9 @@
 """Questions asked of a rule: fixed points, multipliers, thresholds, certificates, verdicts."""
 
+from prefdyn._stability.boundary import Boundary, BoundaryEvent, boundary
+from prefdyn._stability.branch import Bifurcation, Branch
 from prefdyn._stability.certificates import certificates
+from prefdyn._stability.continuation import continuation
 from prefdyn._stability.critical import StabilityIntervals, critical
 from prefdyn._stability.fixed_points import FixedPoint, fixed_point
 from prefdyn._stability.last_iterate import LastIterate, last_iterate
@@ -13,6 +16,10 @@ from prefdyn._stability.verdict import FarStarts, Verdict, verdict
 from prefdyn.rules._certificates import Certificate
 
 __all__ = [
+    "Bifurcation",
+    "Boundary",
+    "BoundaryEvent",
+    "Branch",
     "Certificate",
     "FarStarts",
     "FixedPoint",
@@ -25,7 +32,9 @@ __all__ = [
     "StabilityIntervals",
     "TransientGrowth",
     "Verdict",
+    "boundary",
     "certificates",
+    "continuation",
     "critical",
     "fixed_point",
     "fixed_points",
