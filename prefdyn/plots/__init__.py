@@ -20,7 +20,8 @@ from prefdyn.plots._animation import animate
 from prefdyn.plots._arrows import flow, vector_field
 from prefdyn.plots._basins import basins
 from prefdyn.plots._bifurcations import bifurcations
-from prefdyn.plots._charts import boundary, chart, tongues
+from prefdyn.plots._boundary import boundary
+from prefdyn.plots._charts import chart, tongues
 from prefdyn.plots._cobweb import cobweb
 from prefdyn.plots._flow import displacement, lattice, streamlines
 from prefdyn.plots._marks import cycle, fixed_point, fixed_points, path, periodic_orbits

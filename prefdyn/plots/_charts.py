@@ -1,91 +1,23 @@
-"""Charts over two parameters: boundaries as curves, measured quantities as cells."""
+"""Charts over two parameters: what a sweep has recorded, and Arnold tongues, as cells of colour."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import BoundaryNorm, ListedColormap
 from matplotlib.patches import Patch
-from matplotlib.patheffects import withStroke
 
 from prefdyn._errors import InputError
-from prefdyn.plots._axes import axes
-from prefdyn.plots._bifurcations import NAMES
-from prefdyn.plots._curves import part
-from prefdyn.plots.house import BLACK, BLUE, GREY, PALETTE, SEQUENTIAL, VERMILION
+from prefdyn.plots._axes import axes, colour
+from prefdyn.plots.house import PALETTE, SEQUENTIAL
 
 if TYPE_CHECKING:
     import xarray
 
-    from prefdyn._stability import Boundary, ModeLocking
+    from prefdyn._stability import ModeLocking
 
-COLOURS = {"supercritical": BLUE, "subcritical": VERMILION}
-UNDECIDED = GREY
 DARK, MISSING = "#4D4D4D", "#E8E8E8"
-
-
-def boundary(
-    result: "Boundary", ax: Axes | None = None, *, legend: bool = True, **line: Any
-) -> Axes:
-    """Draw a curve of bifurcations over two parameters, coloured by criticality.
-
-    Points of codimension two are marked, as far as the computed points show them: a cross where
-    the criticality changes, half-way between two points; a diamond with its order where the
-    multipliers of a Neimark-Sacker curve pass a third or a fourth root of unity (strong resonance).
-
-    Parameters
-    ----------
-    result
-        From `prefdyn.boundary`.
-    ax
-        Axes to draw on, such as those of a `chart`; by default a new figure.
-    legend
-        Whether to explain colours and marks.
-    **line
-        Changes to the line's style.
-    """
-    ax = axes(ax)
-    values = np.asarray(result.values, dtype=float)
-    words = np.asarray(result.criticality, dtype=str)
-    name = NAMES.get(result.kind, result.kind)
-    rim = [withStroke(linewidth=4, foreground="white")]  # seen on any colour of a chart
-    style = {"linewidth": 1.8, "zorder": 3, "solid_capstyle": "butt", "path_effects": rim, **line}
-    for word in dict.fromkeys(words):
-        label = f"{name}, {word}" if word not in ("", "None") else name
-        own = {"color": COLOURS.get(word, UNDECIDED), "label": label, **style}
-        ax.plot(*part(values, words == word).T, **own)
-    turning = np.flatnonzero(words[1:] != words[:-1])
-    if len(turning):
-        where = (values[turning] + values[turning + 1]) / 2
-        cross = {"marker": "X", "linestyle": "none", "markersize": 8, "markeredgecolor": "white"}
-        ax.plot(*where.T, **cross, color=BLACK, zorder=5, label="criticality changes")
-    if result.kind == "neimark_sacker":
-        _mark_resonances(ax, values, np.asarray(result.angles, dtype=float), rim)
-    ax.set(xlabel=result.parameters[0], ylabel=result.parameters[1])
-    if legend:
-        ax.legend(frameon=True)
-    return ax
-
-
-def _mark_resonances(ax: Axes, values: np.ndarray, angles: np.ndarray, rim: list) -> None:
-    """Diamonds where the angle passes 2 pi/3 or 2 pi/4, interpolated between two points."""
-    label = "strong resonance"
-    for order in (3, 4):
-        excess = angles - 2 * np.pi / order
-        for k in np.flatnonzero(excess[1:] * excess[:-1] < 0):
-            share = excess[k] / (excess[k] - excess[k + 1])
-            where = values[k] + share * (values[k + 1] - values[k])
-            mark = {"marker": "D", "markeredgecolor": "white", "linestyle": "none", "zorder": 5}
-            ax.plot(*where[:, None], **mark, color=BLACK, label=label)
-            ax.annotate(
-                f"1:{order}",
-                tuple(where),
-                xytext=(6, 4),
-                textcoords="offset points",
-                path_effects=rim,
-                zorder=5,
-            )
-            label = "_"
 
 
 def chart(
@@ -100,15 +32,16 @@ def chart(
 ) -> Axes:
     """Draw a variable of a sweep over two of its axes, one cell of colour per recipe.
 
-    Cells are centred on their values, and nothing is interpolated.  Axes whose values are evenly
-    spaced in their logarithm are logarithmic.
+    Cells are centred on their values, and nothing is interpolated; light grey cells hold no value.
+    Axes whose values are evenly spaced in their logarithm are logarithmic.  A variable of words has
+    a colour for each word that occurs.
 
     Parameters
     ----------
     data
         From `prefdyn.sweep`; select or average over other axes first, e.g. ``data.isel(start=0)``.
     variable
-        Name of a numeric variable with exactly two dimensions.
+        Name of a variable with exactly two dimensions.
     ax
         Axes to draw on; by default a new figure.
     x, y
@@ -126,20 +59,24 @@ def chart(
     if variable not in data:
         known = ", ".join(map(str, data.data_vars))
         raise InputError(f"the sweep has no variable {variable!r}: choose one of {known}.")
-    cells = data[variable]
-    first, second = _dimensions(cells, x, y)
-    cells = cells.transpose(second, first)
+    first, second = _dimensions(data[variable], x, y)
+    cells = data[variable].transpose(second, first)
     ax = axes(ax)
     grids = _grid(ax, {name: data[name].values for name in (first, second)})
-    style = {"cmap": SEQUENTIAL, "shading": "flat", "rasterized": True, "zorder": 0.5, **mesh}
-    drawn = ax.pcolormesh(*grids, np.asarray(cells.values, dtype=float), **style)
-    ax.set_facecolor(MISSING)  # NaN: refused, or not there
-    ax.set(xlabel=first, ylabel=second)
+    ax.set_facecolor(MISSING)
+    ax.set(xlabel=_label(data[first], first), ylabel=_label(data[second], second))
+    values = np.asarray(cells.values, dtype=float)
+    if "flag_meanings" in cells.attrs:
+        _draw_words(ax, grids, values, cells.attrs, colorbar, mesh)
+        return ax
+    drawn = ax.pcolormesh(*grids, values, **{"cmap": SEQUENTIAL, **CELLS, **mesh})
     if colorbar:
-        label = cells.attrs.get("long_name", variable.replace("_", " "))
-        units = cells.attrs.get("units", "")
-        ax.figure.colorbar(drawn, ax=ax, label=f"{label} ({units})" if units else label)
+        words = str(cells.attrs.get("long_name", variable.replace("_", " ")))
+        ax.figure.colorbar(drawn, ax=ax, label=_label(cells, words))
     return ax
+
+
+CELLS: dict[str, Any] = {"shading": "flat", "rasterized": True, "zorder": 0.5}
 
 
 def tongues(result: "ModeLocking", ax: Axes | None = None, *, legend: bool = True) -> Axes:
@@ -168,30 +105,62 @@ def tongues(result: "ModeLocking", ax: Axes | None = None, *, legend: bool = Tru
             "draw its staircase with the rotation function instead."
         )
     ax = axes(ax)
-    found, sizes = np.unique(
-        np.stack([result.turns, result.periods], axis=-1)[result.locked], axis=0, return_counts=True
-    )
-    largest = [tuple(map(int, found[k])) for k in np.argsort(-sizes, kind="stable")[: len(PALETTE)]]
+    locked = np.asarray(result.locked)
+    rationals = np.stack([result.turns, result.periods], axis=-1)[locked]
+    found, sizes = np.unique(rationals, axis=0, return_counts=True)
+    largest = found[np.argsort(-sizes, kind="stable")[: len(PALETTE)]]
     regions = [
         (f"{turns}/{period}", result.tongue(turns, period), PALETTE[k])
         for k, (turns, period) in enumerate(largest)
     ]
-    named = np.any([cells for _, cells, _ in regions], axis=0) if regions else result.locked
+    named = np.any([cells for _, cells, _ in regions], axis=0)
     regions += [
-        ("other rationals", result.locked & ~named, DARK),
-        ("no rotation number", np.isnan(result.rotation), MISSING),
+        ("other rationals", locked & ~named, DARK),
+        ("no rotation number", np.isnan(result.rotation) & ~locked, MISSING),
     ]
     grids = _grid(ax, dict(zip(result.parameters, result.values, strict=True)))
     handles = []
-    for label, cells, colour in regions:
-        if cells.any():
+    for label, cells, paint in regions:
+        if np.any(cells):
             shown = np.where(cells.T, 0.0, np.nan)
-            ax.pcolormesh(*grids, shown, cmap=ListedColormap([colour]), rasterized=True)
-            handles.append(Patch(facecolor=colour, label=label))
+            ax.pcolormesh(*grids, shown, cmap=ListedColormap([paint]), **CELLS)
+            handles.append(Patch(facecolor=paint, label=label))
     ax.set(xlabel=result.parameters[0], ylabel=result.parameters[1])
     if legend and handles:
         ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5))
     return ax
+
+
+def _draw_words(
+    ax: Axes,
+    grids: list[np.ndarray],
+    values: np.ndarray,
+    attributes: Mapping[str, Any],
+    legend: bool,
+    mesh: dict[str, Any],
+) -> None:
+    """Cells that hold the number of a word, -1 for none."""
+    words = dict(
+        zip(attributes["flag_values"], str(attributes["flag_meanings"]).split(), strict=True)
+    )
+    present = [(number, word) for number, word in words.items() if np.any(values == number)]
+    index = np.full(values.shape, np.nan)
+    for k, (number, _) in enumerate(present):
+        index[values == number] = k
+    paints = [colour(k) for k in range(len(present))]
+    norm = BoundaryNorm(np.arange(len(present) + 1) - 0.5, max(len(present), 1))
+    ax.pcolormesh(*grids, index, **{"cmap": ListedColormap(paints), "norm": norm, **CELLS, **mesh})
+    if legend:
+        handles = [
+            Patch(facecolor=paint, label=word.replace("_", " "))
+            for paint, (_, word) in zip(paints, present, strict=True)
+        ]
+        ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _label(array: Any, words: str) -> str:
+    units = array.attrs.get("units", "1")
+    return words if units == "1" else f"{words} ({units})"
 
 
 def _dimensions(cells: Any, x: str | None, y: str | None) -> tuple[str, str]:
@@ -212,11 +181,17 @@ def _dimensions(cells: Any, x: str | None, y: str | None) -> tuple[str, str]:
 
 
 def _grid(ax: Axes, values: dict[str, Any]) -> list[np.ndarray]:
-    """Edges of the cells across and up; scales of the axes are set to match."""
+    """Edges of the cells across and up; scales and ticks of the axes are set to match."""
     grids = []
-    for (name, centres), scale in zip(values.items(), (ax.set_xscale, ax.set_yscale), strict=True):
-        edges, logarithmic = _edges(np.asarray(centres, dtype=float), name)
-        scale("log" if logarithmic else "linear")
+    sides = ((ax.set_xscale, ax.set_xticks), (ax.set_yscale, ax.set_yticks))
+    for (name, given), (scale, ticks) in zip(values.items(), sides, strict=True):
+        centres = np.asarray(given)
+        if centres.dtype.kind in "iuf":
+            edges, logarithmic = _edges(centres.astype(float), name)
+            scale("log" if logarithmic else "linear")
+        else:
+            edges = np.arange(len(centres) + 1) - 0.5
+            ticks(np.arange(len(centres)), labels=[str(word) for word in centres])
         grids.append(edges)
     return grids
 

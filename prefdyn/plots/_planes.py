@@ -69,7 +69,7 @@ def principal_plane(policies: Any) -> Plane:
     two = directions[:2].T
     largest = np.take_along_axis(two, np.abs(two).argmax(axis=0, keepdims=True), axis=0)
     labels = [
-        f"{rank} principal component ({100 * part:.3g} % of the variance)"
+        f"{rank} principal component ({100 * part:.3g} % of variance)"
         for rank, part in zip(("first", "second"), share, strict=False)
     ]
     return Plane(origin, two * np.sign(largest), (labels[0], labels[1]))

@@ -64,7 +64,7 @@ def multipliers(
     values = np.asarray(branch.multipliers)
     parameter = np.repeat(branch.values, values.shape[1])
     style = {"s": 14, "cmap": SEQUENTIAL, "linewidths": 0, "zorder": 3, **marks}
-    drawn = ax.scatter(values.real.ravel(), values.imag.ravel(), c=parameter, **style)
+    drawn = ax.scatter(np.real(values).ravel(), np.imag(values).ravel(), c=parameter, **style)
     if colorbar:
         ax.figure.colorbar(drawn, ax=ax, label=branch.parameter)
     return ax
