@@ -29,14 +29,24 @@ ring,a,b,40
 ring,b,c,40
 ring,c,a,40
 """
+SWEEP = """rounds = 30
+[rule]
+id = "mrs_ipo"
+game = "rps:0.4"
+alpha = 0.5
+lam = 1.0
+[axes]
+beta = [0.1, 1.0]
+"""
 
 
 @pytest.fixture
 def votes(tmp_path, monkeypatch):
-    """A votes file in the working directory."""
+    """A votes file in the working directory, and the configuration of a sweep."""
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "votes.csv"
     path.write_text(VOTES)
+    (tmp_path / "config.toml").write_text(SWEEP)
     return path
 
 

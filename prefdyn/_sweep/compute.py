@@ -178,7 +178,8 @@ def _ask(source: Source, question: Question, lines, others, key, array, refused:
         rule = source.rule(here)
         given: dict[str, Any] = {}
         if "start" in question.wants:
-            given["start"] = source.log_starts(rule, here)
+            log_starts = source.log_starts(rule, here)
+            given["start"] = None if log_starts is None else np.exp(log_starts)
         if "seed" in question.wants:
             given["seed"] = _seed(key, piece)
         return question.answered(rule, given, source.batch(here))

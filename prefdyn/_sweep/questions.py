@@ -35,9 +35,10 @@ class Question:
     Parameters
     ----------
     ask
-        Function of the rule.  If it also takes ``start`` (log-probabilities (K,), or None) or
-        ``seed`` (a whole number), it is given these, and is asked again along these axes.  What
-        raises `NoOptimum` or `InsufficientData` is recorded as NaN (-1 for words), and counted.
+        Function of the rule.  If it also takes ``start`` (probabilities (K,), or None for the
+        rule's own) or ``seed`` (a whole number), it is given these, and is asked again along these
+        axes.  What raises `NoOptimum` or `InsufficientData` is recorded as NaN (-1 for words), and
+        counted.
     dims
         Name and length of each axis of the answer, beyond those of the sweep.
     words
@@ -172,6 +173,12 @@ def _critical(rule: Rule, *, parameter: str) -> Any:
     return np.nan if value is None else value
 
 
+def _lyapunov(rule: Rule, start: Any) -> Any:
+    from prefdyn._stability.lyapunov import lyapunov
+
+    return lyapunov(rule, start, count=1).maximal
+
+
 NAMED = {
     "spectral_radius": Question(
         _spectral_radius,
@@ -185,6 +192,13 @@ NAMED = {
         batched=True,
         long_name="stable, or how stability is lost",
         name="kind",
+    ),
+    "lyapunov": Question(
+        _lyapunov,
+        batched=True,
+        long_name="largest Lyapunov exponent",
+        units="nats per round",
+        name="lyapunov",
     ),
 }
 

@@ -100,8 +100,9 @@ def sweep(
         ``"repeat"`` is the number of independent repeats of a rule that draws random numbers.
     reducers
         What to record: names of `ensemble`'s reducers; "spectral_radius", "kind" (a number, whose
-        word is in the attribute ``flag_meanings``), "critical:PARAMETER"; functions of the rule;
-        `prefdyn.Question`.  A mapping gives them other names.
+        word is in the attribute ``flag_meanings``), "lyapunov" (the largest exponent),
+        "critical:PARAMETER"; functions of the rule; `prefdyn.Question`.  A mapping gives them other
+        names.
     rounds, burn_in
         Of every run, as in `ensemble`.
     seed

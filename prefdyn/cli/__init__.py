@@ -1,7 +1,7 @@
 """The command line.
 
-``prefdyn stability``, ``orbit``, ``claims`` and ``games`` are about games and recipes; ``predict``,
-``train``, ``iterate`` and ``validate`` about language models.
+``prefdyn stability``, ``orbit``, ``sweep``, ``claims`` and ``games`` are about games and recipes;
+``predict``, ``train``, ``iterate`` and ``validate`` about language models.
 
 Every command makes one object of plain data.  By default it is shown as sentences and tables; with
 ``--json`` it is printed as it is, and its shape is kept stable:
@@ -24,6 +24,13 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``game``, ``recipe`` (also ``votes``, ``kappa``), ``rounds``, ``reason``, ``seed``,
     ``final_policy``, ``entropy``, ``cycle_strength``, ``period``, ``recurrence``, ``refused``
     (estimate to reason), ``files``.
+``sweep``
+    ``out``, ``axes`` (name to length), ``points``, ``blocks``, ``variables`` (list of ``name``,
+    ``dims``, ``missing`` (share), ``smallest``, ``largest``), ``refused`` (sentences), ``seed``,
+    ``fingerprint``.
+``sweep --plan``
+    ``points``, ``blocks``, ``block`` (axis to values in a block), ``together`` and ``one_by_one``
+    (axes), ``bytes``, ``seconds`` (of each block measured), ``workers``, ``expected`` (seconds).
 ``claims``
     ``claims``: list of ``id``, ``title``, ``statement``, ``source``, ``origin``.
 ``games``

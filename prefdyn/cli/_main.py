@@ -18,12 +18,14 @@ from prefdyn.cli._orbit import Orbit
 from prefdyn.cli._output import show
 from prefdyn.cli._predict import Predict
 from prefdyn.cli._stability import Stability
+from prefdyn.cli._sweep import Sweep
 from prefdyn.cli._train import Train
 from prefdyn.cli._validate import Validate
 
 COMMANDS: dict[str, Any] = {
     "stability": Stability,
     "orbit": Orbit,
+    "sweep": Sweep,
     "claims": Claims,
     "games": Games,
     "iterate": Iterate,
@@ -41,6 +43,7 @@ Start with:
 _Any = (
     Annotated[Stability, subcommand("stability", description="Judge a recipe, with proofs.")]
     | Annotated[Orbit, subcommand("orbit", description="Run a recipe and measure the run.")]
+    | Annotated[Sweep, subcommand("sweep", description="Map a rule over a grid of parameters.")]
     | Annotated[Claims, subcommand("claims", description="List what the answers rest on.")]
     | Annotated[Games, subcommand("games", description="List the built-in games, or look at one.")]
     | Annotated[

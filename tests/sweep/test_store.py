@@ -1,0 +1,264 @@
+"""The store: interrupted anywhere and resumed, it holds the same bits; another's is refused."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+
+import prefdyn
+from prefdyn import InputError, sweep
+from prefdyn._sweep import store as stores
+from prefdyn._sweep.blocks import Grid, cut
+from prefdyn.games import rock_paper_scissors
+from prefdyn.rules import FiniteSample
+
+ROOT = Path(__file__).parents[2]
+RULE = prefdyn.MRSIPO(rock_paper_scissors(0.4), beta=0.5, alpha=0.5, lam=1.0)
+AXES = {"rule.beta": np.geomspace(0.1, 1.0, 6), "repeat": 3}
+SETTINGS = {"rounds": 20, "reducers": ["last_policy", "entropy"], "work": 1}
+
+
+def swept(out=None, **changes):
+    """A sweep of a noisy rule, one block for each point."""
+    return sweep(FiniteSample(RULE, 5), AXES, out=out, **(SETTINGS | changes))
+
+
+@pytest.fixture(scope="module")
+def whole():
+    """The map of a sweep that was not interrupted."""
+    return swept()
+
+
+def same(found, expected) -> bool:
+    """Equal to the bit, but for when and by which command it was made."""
+    return found.drop_attrs().identical(expected.drop_attrs()) and bool(found.entropy.notnull().all())
+
+
+class Killed(BaseException):
+    """As sudden as a kill, for the code that it goes through."""
+
+
+@pytest.mark.parametrize("moment", ["before", "between arrays", "before the mark", "after"])
+def test_killed_anywhere_in_a_block_it_goes_on_to_the_same_bits(
+    tmp_path, monkeypatch, whole, moment
+):
+    write, marked, calls = stores.Store.write, stores.write_atomically, []
+
+    def dying_write(store, index, arrays, refused):
+        if index < 7:
+            return write(store, index, arrays, refused)
+        if moment == "between arrays":
+            write_some = {"entropy": arrays["entropy"] * np.nan}
+            monkeypatch.setattr(stores, "write_atomically", die)
+            return write(store, index, write_some, refused)
+        if moment == "before the mark":
+            monkeypatch.setattr(stores, "write_atomically", die)
+        if moment == "before":
+            die()
+        write(store, index, arrays, refused)
+        raise Killed
+
+    def die(*_):
+        calls.append(moment)
+        raise Killed
+
+    monkeypatch.setattr(stores.Store, "write", dying_write)
+    with pytest.raises(Killed):
+        swept(tmp_path / "map.zarr")
+    monkeypatch.setattr(stores.Store, "write", write)
+    monkeypatch.setattr(stores, "write_atomically", marked)
+    assert len(list((tmp_path / "map.zarr" / "sweep").glob("*.json"))) == 8 + (moment == "after")
+    begun = xarray.open_zarr(tmp_path / "map.zarr")
+    assert begun.attrs["complete"].startswith("no")
+    assert int(begun.entropy.isnull().sum()) >= 10
+    found = swept(tmp_path / "map.zarr", resume=True)
+    assert same(found, whole)
+    assert same(xarray.open_zarr(tmp_path / "map.zarr").load(), whole)
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, {root!r})
+from tests.sweep.test_store import long_sweep
+if __name__ == "__main__":
+    long_sweep({out!r}, workers={workers})
+"""
+
+
+def long_sweep(out=None, **changes):
+    """Some sixty blocks, each long enough to be killed in."""
+    axes = {"rule.beta": np.geomspace(0.1, 1.0, 20), "repeat": 3}
+    settings = {"rounds": 400, "reducers": ["last_policy", "entropy"], "work": 1}
+    return sweep(FiniteSample(RULE, 5), axes, out=out, **(settings | changes))
+
+
+def killed(tmp_path, workers: int) -> int:
+    """Start the long sweep in another process, kill it in mid-run, and say how much it had done."""
+    out = tmp_path / "map.zarr"
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(root=str(ROOT), out=str(out), workers=workers))
+    with subprocess.Popen([sys.executable, str(script)], cwd=ROOT) as process:
+        while len(list((out / "sweep").glob("*.json"))) < 6:
+            assert process.poll() is None, "ended before it could be killed"
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+    return len(list((out / "sweep").glob("*.json")))
+
+
+def test_killed_by_the_system_it_goes_on_to_the_same_bits(tmp_path):
+    done = killed(tmp_path, workers=1)
+    assert 6 <= done < 60
+    found = long_sweep(tmp_path / "map.zarr", resume=True)
+    assert same(found, long_sweep())
+
+
+@pytest.mark.slow
+def test_workers_end_with_the_process_that_started_them(tmp_path):
+    killed(tmp_path, workers=2)
+    time.sleep(2)
+    done = prefdyn._sweep.blocks_done(tmp_path / "map.zarr")
+    time.sleep(2)
+    assert prefdyn._sweep.blocks_done(tmp_path / "map.zarr") == done < 60
+    assert same(long_sweep(tmp_path / "map.zarr", resume=True, workers=2), long_sweep())
+
+
+def test_the_order_of_the_blocks_and_their_neighbours_do_not_matter(tmp_path, whole):
+    swept(tmp_path / "map.zarr")
+    for index in (0, 3, 17):
+        (tmp_path / "map.zarr" / "sweep" / f"{index}.json").unlink()
+    assert same(swept(tmp_path / "map.zarr", resume=True), whole)
+
+
+def test_a_store_that_is_there_is_not_touched_unless_told(tmp_path):
+    swept(tmp_path / "map.zarr")
+    with pytest.raises(InputError, match="map.zarr exists: resume to go on with it"):
+        swept(tmp_path / "map.zarr")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"seed": 1}, "its seed is 0, not 1"),
+        ({"rounds": 21}, "its rounds is 20, not 21"),
+        ({"burn_in": 0.5}, "its burn_in is 0.33"),
+        ({"reducers": ["last_policy"]}, 'its reducers is ["last_policy", "entropy"]'),
+        ({"reducers": ["last_policy", "entropy", "spectral_radius"]}, "its questions is {}"),
+        ({"work": 1e5}, "its block is [1, 1]"),
+    ],
+)
+def test_another_sweeps_store_is_refused(tmp_path, changes, sentence):
+    swept(tmp_path / "map.zarr")
+    with pytest.raises(InputError) as refusal:
+        swept(tmp_path / "map.zarr", resume=True, **changes)
+    assert sentence in str(refusal.value)
+    assert str(refusal.value).count(".zarr belongs to another sweep: ") == 1
+
+
+def test_another_rule_axis_or_version_is_refused(tmp_path, monkeypatch):
+    out = tmp_path / "map.zarr"
+    sweep(RULE, {"beta": [0.1, 0.2]}, rounds=20, out=out)
+    with pytest.raises(InputError, match="its fingerprint is"):
+        sweep(RULE.replace(lam=0.5), {"beta": [0.1, 0.2]}, rounds=20, out=out, resume=True)
+    with pytest.raises(InputError, match=r"its (axes|fingerprint) is"):
+        sweep(RULE, {"beta": [0.1, 0.3]}, rounds=20, out=out, resume=True)
+    monkeypatch.setattr("prefdyn._sweep.prepare.version", lambda name: "0")
+    with pytest.raises(InputError, match="its versions is"):
+        sweep(RULE, {"beta": [0.1, 0.2]}, rounds=20, out=out, resume=True)
+
+
+def test_a_changed_question_is_another_sweep(tmp_path):
+    out = tmp_path / "map.zarr"
+    sweep(RULE, {"beta": [0.1]}, {"x": lambda rule: 1.0}, rounds=20, out=out)
+    sweep(RULE, {"beta": [0.1]}, {"x": lambda rule: 1.0}, rounds=20, out=out, resume=True)
+    with pytest.raises(InputError, match="its questions is"):
+        sweep(RULE, {"beta": [0.1]}, {"x": lambda rule: 2.0}, rounds=20, out=out, resume=True)
+
+
+def chunk(out: Path) -> Path:
+    """The file of one block's entropy."""
+    return out / "entropy" / "c" / "1" / "0"
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "flipped", "swapped"])
+def test_a_damaged_block_is_refused_and_can_be_computed_again(tmp_path, whole, damage):
+    out = tmp_path / "map.zarr"
+    swept(out)
+    before = chunk(out).read_bytes()
+    if damage == "missing":
+        chunk(out).unlink()
+    elif damage == "truncated":
+        chunk(out).write_bytes(before[:5])
+    elif damage == "flipped":
+        chunk(out).write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    else:  # sound, but of another block
+        chunk(out).write_bytes((out / "entropy" / "c" / "2" / "0").read_bytes())
+    with pytest.raises(InputError, match="is damaged: block 3 is not what was written") as refusal:
+        swept(out, resume=True)
+    mark = out / "sweep" / "3.json"
+    assert f"delete {mark}" in str(refusal.value)
+    mark.unlink()
+    assert same(swept(out, resume=True), whole)
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", "[1]", ""])
+def test_a_damaged_mark_or_description_is_refused(tmp_path, damage):
+    out = tmp_path / "map.zarr"
+    swept(out)
+    mark = out / "sweep" / "3.json"
+    whole_mark = mark.read_text()
+    mark.write_text(damage)
+    with pytest.raises(InputError, match="3.json is damaged"):
+        swept(out, resume=True)
+    mark.write_text(whole_mark)
+    (out / "sweep" / "99.json").write_text(whole_mark)
+    with pytest.raises(InputError, match="marks a block 99 as done, but has 18 blocks"):
+        swept(out, resume=True)
+    (out / "sweep" / "zarr.json").write_text(damage)
+    with pytest.raises(InputError, match="is no store of a sweep, or its description is damaged"):
+        swept(out, resume=True)
+
+
+def test_a_store_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    def fail(path):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(stores, "_consolidate", fail)
+    with pytest.raises(OSError, match="No space left"):
+        swept(tmp_path / "map.zarr")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_is_plain_zarr_with_a_chunk_for_each_block(tmp_path):
+    out = tmp_path / "map.zarr"
+    sweep(RULE, {"beta": np.linspace(0.1, 1, 10), "lam": [0.5, 1.0]}, rounds=20, out=out, work=400)
+    opened = xarray.open_zarr(out)
+    assert opened.entropy.chunksizes == {"beta": (2,) * 5, "lam": (2, 2)[:1]}
+    assert json.loads((out / "entropy" / "zarr.json").read_text())["zarr_format"] == 3
+
+
+def test_a_large_map_is_opened_not_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("prefdyn._sweep.sweep.LOADED", 0)
+    assert swept(tmp_path / "map.zarr").chunks
+    monkeypatch.setattr("prefdyn._sweep.sweep.KEPT_NOWHERE", 0)
+    with pytest.raises(InputError, match="give out, the folder to keep it in"):
+        swept()
+
+
+def test_blocks_cover_the_grid_once_and_are_no_larger_than_asked():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        shape = tuple(map(int, rng.integers(1, 9, size=3)))
+        most = int(rng.integers(1, 40))
+        grid = cut(shape, most, rng.permutation(3).tolist())
+        assert np.prod(grid.block) <= most
+        seen = np.zeros(shape, dtype=int)
+        for index in range(len(grid)):
+            seen[grid.where(index)] += 1
+        assert np.all(seen == 1)
+    assert cut((10, 4), 8, [1, 0]) == Grid((10, 4), (2, 4))
