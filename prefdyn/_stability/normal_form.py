@@ -9,7 +9,7 @@ from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import count
 from prefdyn._stability._many import home, one_recipe, roots
 from prefdyn._stability._reduced import ReducedMap
-from prefdyn._stability.fixed_points import FixedPoint, fixed_point
+from prefdyn._stability.fixed_points import TOLERANCE, FixedPoint, fixed_point
 from prefdyn._stability.multipliers import REAL
 from prefdyn._stability.periodic import PeriodicOrbit
 from prefdyn.rules._rule import Rule
@@ -157,7 +157,7 @@ def normal_form_at(reduced: ReducedMap, y: np.ndarray, *, near: float = NEAR) ->
     terms = _Terms(reduced, y, jacobian, mu, q, p)
     value, error, size = terms.coefficient(kind)
     distance = float(abs(abs(mu) - 1))
-    error += distance * size
+    error += (distance + TOLERANCE) * size  # TOLERANCE: what is left of the point's own error
     resonance, harmless = (None, True)
     if kind == "neimark_sacker":
         resonance, harmless = _resonance(angle, terms, value, error)

@@ -11,8 +11,8 @@ from prefdyn._stability._many import one_recipe
 from prefdyn._stability.fixed_points import FixedPoint, fixed_point, tangent
 from prefdyn.rules._rule import Rule
 
-ANGLES, RADII = 256, 40
-"""Grid outside the unit circle on which the Kreiss constant is looked for."""
+ANGLES, RADII = 65, 24
+"""Grid outside the upper half of the unit circle on which the Kreiss constant is looked for."""
 DIFFERENCE = 1e-6
 """Step of the differences of log-probabilities; rounding and truncation are both about 1e-10."""
 
@@ -147,7 +147,7 @@ def _fisher_root(rule: Rule, point: FixedPoint, basis: np.ndarray) -> np.ndarray
 
 def _kreiss(M: np.ndarray) -> float:
     z = 1 + np.geomspace(1e-4, 10, RADII)[:, None]
-    points = z * np.exp(2j * np.pi * np.arange(ANGLES) / ANGLES)
+    points = z * np.exp(1j * np.linspace(0, np.pi, ANGLES))
     shifted = points[..., None, None] * np.eye(len(M)) - M
     smallest = np.linalg.svd(shifted, compute_uv=False)[..., -1]
     return float(((z - 1) / smallest).max())

@@ -32,7 +32,9 @@ def test_a_wrong_mixture_of_references_is_caught(id, monkeypatch):
     assert fails(id)
 
 
-@pytest.mark.parametrize("id", ["MRS-4", "MRS-6", "MRS-7", "MRS-10", "MRS-14", "RND-2"])
+@pytest.mark.parametrize(
+    "id", ["MRS-4", "MRS-6", "MRS-7", "MRS-10", "MRS-14", "RND-2", "NS-2", "NS-3", "NS-6"]
+)
 def test_a_wrong_jacobian_is_caught(id, monkeypatch):
     jacobian = DrivenRule.jacobian
 
