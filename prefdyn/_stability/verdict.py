@@ -84,6 +84,8 @@ def verdict(rule: Rule, far_starts: int = 64, seed: int = 0) -> Verdict:
         If there is no fixed point to be stable (alpha = 1), or a whole line of them, on which every
         start ends elsewhere (more parameters than the pairs pin down).
     """
+    # A rule without noise is followed as it is, even if its analysis looks at another map.
+    followed = rule.skeleton if rule.stochastic else rule
     rule = rule.skeleton
     if rule.batch_shape:
         raise InputError("a verdict is about one recipe on one game: pass a rule without batch.")
@@ -99,7 +101,7 @@ def verdict(rule: Rule, far_starts: int = 64, seed: int = 0) -> Verdict:
     if any(c.proves == "global" and c.holds for c in known):
         return Verdict("certified", linear, known, None)
     number = count(far_starts, "far_starts")
-    first, second, rounds = follow_far_starts(rule, linear, number, seed)
+    first, second, rounds = follow_far_starts(followed, linear, number, seed)
     lost = astray(linear, first, second, rounds)
     slow = int(((second > ASTRAY) & ~lost).sum())
     far = FarStarts(number, int(lost.sum()), slow, float(second[lost].max(initial=0.0)), rounds)

@@ -1,5 +1,6 @@
 """Update rules, one per file: this round's policy in, the next round's out."""
 
+from prefdyn.rules._carried import carried, on_logits
 from prefdyn.rules._certificates import Certificate
 from prefdyn.rules._game_rule import GameRule
 from prefdyn.rules._mixed_reference_sampling import DrivenRule, MixedReferenceSampling
@@ -80,11 +81,13 @@ __all__ = [
     "Wrapper",
     "best_fraction",
     "bradley_terry_scores",
+    "carried",
     "get",
     "get_parameter",
     "inpo",
     "iterative_rpo",
     "names",
+    "on_logits",
     "online_mirror_descent",
     "self_play_ipo",
     "set_parameter",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from prefdyn._errors import InputError
-from prefdyn._inputs import share
+from prefdyn._inputs import positive, share
 from prefdyn.policies.softmax import centre, softmax
 from prefdyn.rules._carried import check_on_logits
 from prefdyn.rules._rule import Jacobian, LogitRule, Rule
@@ -28,7 +28,9 @@ class AdaptiveBeta(Wrapper):
               \quad \delta_t = \frac{r_t - r_{t-1}}{\kappa_{t-1}}
 
     kappa_t is the fraction of a round that would have made the last displacement smallest, in the
-    variance under the current policy, kept within [least, 1].  A fraction kappa of a round is the
+    variance under the current policy, kept within [least, 1].  It falls at once and rises by no
+    more than a factor `rise` per round: thrown far out, an orbit that seems calm for a moment would
+    otherwise be thrown again.  A fraction kappa of a round is the
     whole round of ``alpha_t = 1 - kappa (1 - alpha)`` and ``beta_t = beta/kappa`` (RND-1): an orbit
     that turns raises beta, one that settles lowers it, and as ``(1 - alpha_t) beta_t`` does not
     change, neither does the fixed point.  One evaluation of F per round.
@@ -39,7 +41,7 @@ class AdaptiveBeta(Wrapper):
     has no derivative.  Stability analysis therefore looks at `BestFraction`, its `skeleton`, which
     for MRS-IPO is what it settles to.
 
-    The state is ``(theta_t, r_(t-1), log kappa_(t-1))``, 2K + 1 numbers; the first round is whole.
+    The state is ``(theta_t, r_(t-1), log kappa_(t-1))``, 2K + 1 numbers.
 
     Parameters
     ----------
@@ -47,19 +49,24 @@ class AdaptiveBeta(Wrapper):
         A rule whose state is the logits, or `Inexact` around one.
     least
         Smallest fraction, in (0, 1]: beta is raised by no more than 1/least.
-    memory
-        Share in [0, 1) of the last fraction in the next, on a logarithmic scale.
+    first
+        Fraction of the first round, in [least, 1].
+    rise
+        Largest ratio, >= 1, of a fraction to the last one.
     """
 
     rule: LogitRule | Inexact
     least: float = 1e-3
-    memory: float = 0.0
+    first: float = 0.1
+    rise: float = 1.1
 
     def __post_init__(self):
         check_on_logits(self.rule, "AdaptiveBeta")
         check_least(self.least)
-        if not 0 <= float(share(self.memory, "memory")) < 1:
-            raise InputError("memory is 1: a fraction that never changes does not adapt.")
+        if float(share(self.first, "first")) < self.least:
+            raise InputError(f"first is {self.first:g}, below least, {self.least:g}: give more.")
+        if not float(positive(self.rise, "rise")) >= 1:
+            raise InputError(f"rise is {self.rise:g}: below 1 every round would be a smaller one.")
 
     @property
     def backends(self):  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -78,9 +85,10 @@ class AdaptiveBeta(Wrapper):
         return np.concatenate([directions, np.zeros((1, directions.shape[1]))])
 
     def init_log(self, log_policy: Array) -> Array:
-        """No displacement yet, and a whole round to come."""
+        """No displacement yet."""
         theta = self.spread(self.rule.init_log(log_policy))
-        return np.concatenate([theta, 0 * theta, 0 * theta[..., :1]], axis=-1)
+        log_kappa = np.full_like(theta[..., :1], np.log(self.first))
+        return np.concatenate([theta, 0 * theta, log_kappa], axis=-1)
 
     def log_policy(self, state: Array) -> Array:
         """That of the logits."""
@@ -112,8 +120,8 @@ class AdaptiveBeta(Wrapper):
         bend = product(change, change)
         seen &= bend > 0
         best = -product(last, change) / np.where(seen, bend, 1.0)
-        wanted = np.log(np.clip(best, self.least, 1.0))
-        return np.where(seen, self.memory * log_kappa + (1 - self.memory) * wanted, log_kappa)
+        wanted = np.minimum(np.log(np.clip(best, self.least, 1.0)), log_kappa + np.log(self.rise))
+        return np.where(seen, wanted, log_kappa)
 
 
 @dataclass(eq=False)
@@ -187,7 +195,7 @@ def best_fraction(multipliers: np.ndarray, least: float = 1e-3) -> np.ndarray:
     least
         Lower end of the search.
     """
-    away = 1 - np.asarray(multipliers)
+    away: Any = 1 - np.asarray(multipliers)
     u, square = away.real, np.abs(away) ** 2
     i, j = np.triu_indices(u.shape[-1], 1)
     ends = np.broadcast_to([least, 1.0], (*u.shape[:-1], 2))
