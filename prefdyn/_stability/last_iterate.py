@@ -12,6 +12,7 @@ import numpy as np
 from prefdyn._errors import NoOptimum
 from prefdyn._simulate import orbit
 from prefdyn._stability.multipliers import REAL, stability
+from prefdyn.games.metrics import nash_equilibrium
 from prefdyn.rules._rule import Rule
 
 TIE = 1e-12
@@ -95,10 +96,10 @@ def last_iterate(rule: Any, patience: int = 20_000) -> LastIterate:
 def _leading_multiplier(rule: Any, lam: float) -> complex | None:
     """Leading multiplier at the equilibrium, on the responses that keep mass there.
 
-    Fully on-policy that is the maximin strategy of the game, so the others are dropped first.
+    Fully on-policy that is a Nash equilibrium of the game, so the others are dropped first.
     """
     if lam == 1:
-        support = np.flatnonzero(maximin(rule.game.P) > 1e-9)
+        support = np.flatnonzero(nash_equilibrium(rule.game) > 1e-9)
         if len(support) < 2:
             return None
         rule = rule.replace(
@@ -108,23 +109,6 @@ def _leading_multiplier(rule: Any, lam: float) -> complex | None:
         return complex(stability(rule).multipliers[0])
     except NoOptimum:
         return None
-
-
-def maximin(P: np.ndarray) -> np.ndarray:
-    """Mixed strategy (K,) that maximises the worst-case win rate, by linear programming."""
-    from scipy.optimize import linprog
-
-    K = len(P)
-    # Maximise v subject to p^T P >= v in every column, p on the simplex.
-    result = linprog(
-        np.r_[np.zeros(K), -1.0],
-        A_ub=np.c_[-P.T, np.ones(K)],
-        b_ub=np.zeros(K),
-        A_eq=[np.r_[np.ones(K), 0.0]],
-        b_eq=[1.0],
-        bounds=[(0, None)] * K + [(None, None)],
-    )
-    return result.x[:K]
 
 
 def _time_to_collapse(rule: Rule, top: int, patience: int) -> int | None:

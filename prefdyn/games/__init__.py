@@ -13,6 +13,15 @@ from prefdyn.games.families import (
 from prefdyn.games.helpsteer import games_from_scores, load_helpsteer, synthetic_scores
 from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.games.matrix_file import load_matrix
+from prefdyn.games.metrics import (
+    best_response,
+    duality_gap,
+    kl_to,
+    nash_conv,
+    nash_equilibrium,
+    time_average,
+    win_rate,
+)
 from prefdyn.games.named import load, names
 from prefdyn.games.sampling import (
     MaxMarginSampler,
@@ -41,6 +50,7 @@ __all__ = [
     "PromptGames",
     "Question",
     "best_margin",
+    "best_response",
     "bradley_terry",
     "condorcet_over_cycle",
     "condorcet_winner",
@@ -49,9 +59,11 @@ __all__ = [
     "copeland",
     "cycle",
     "cyclic_share",
+    "duality_gap",
     "games_from_scores",
     "is_strongly_transitive",
     "is_transitive",
+    "kl_to",
     "learn_sampler",
     "load",
     "load_helpsteer",
@@ -60,6 +72,8 @@ __all__ = [
     "log_evidence",
     "max_margin_sampler",
     "names",
+    "nash_conv",
+    "nash_equilibrium",
     "random",
     "ranking_margin",
     "robust_sampler",
@@ -67,4 +81,6 @@ __all__ = [
     "smith_set",
     "strongly_transitive",
     "synthetic_scores",
+    "time_average",
+    "win_rate",
 ]

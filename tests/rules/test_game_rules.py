@@ -45,7 +45,7 @@ def settings_of_a_game(draw):
     return game, eta, tau, draw(policies(game.K, spread=2.0))
 
 
-def gradient_rules(game, rate, tau, reference, mixture=0.3) -> list[Any]:
+def gradient_rules(game, rate, tau, reference, mixture: Any = 0.3) -> list[Any]:
     return [
         OnlineIPO(game, rate, tau, reference=reference),
         OnlineIPO(game, rate, tau, "uniform", reference=reference),
@@ -85,7 +85,7 @@ def test_gradient_rules_broadcast_as_a_loop_would(name):
     run = orbit(together, START, rounds=5).policies
     for index in np.ndindex(together.batch_shape):
         i, j = index[-2:]
-        m = mixture if k < 2 else np.ravel(mixture)[index[0]]
+        m = np.ravel(mixture)[index[0] if k > 1 else 0]
         alone = gradient_rules(RPS, rate[j], tau[i, 0], None, m)[k]
         expected = orbit(alone, START, rounds=5).policies
         np.testing.assert_allclose(run[(slice(None), *index)], expected, atol=1e-14)
