@@ -18,8 +18,9 @@ Array = np.ndarray
 FIRST, SMALLEST = 1e-2, 1e-9
 """First and smallest step, in the curve's metric, where a range has length 1."""
 NEWTON_STEPS = 12
-TOLERANCE = 1e-12
-"""Largest accepted residual, relative to what rounding makes of numbers of its size."""
+TOLERANCE, SHORT = 1e-9, 1e-6
+"""Residual, relative to its slope, and step, relative to the point, before the last Newton step:
+what that leaves is their square."""
 STATE = 5.0
 """Relative change of the state that counts as much as the whole range of a parameter."""
 NODES = 0.5 - 0.5 * np.cos(np.pi * np.arange(10) / 9)
@@ -90,8 +91,8 @@ class Failed(Exception):
     """Newton's method found no point, for a reason in words."""
 
 
-def correct(curve: Curve, guess: Array, normal: Array) -> Array:
-    """The curve's point on the plane ``normal . (x - guess) = 0``, by Newton's method.
+def correct(curve: Curve, guess: Array, normal: Array) -> tuple[Array, Array]:
+    """The curve's point on the plane ``normal . (x - guess) = 0`` by Newton's method, and F' there.
 
     Raises
     ------
@@ -113,10 +114,11 @@ def correct(curve: Curve, guess: Array, normal: Array) -> Array:
             )
         except np.linalg.LinAlgError:
             break
-        found = np.abs(residual).max() <= TOLERANCE * _scale(slope, x)
-        x = x - step  # also when found: a last step that costs nothing
-        if found:
-            return x
+        small = np.abs(residual).max() <= TOLERANCE * _scale(slope, x)
+        short = np.abs(step).max() <= SHORT * max(1.0, np.abs(x).max())
+        x = x - step
+        if small and short:
+            return x, slope
     raise Failed("Newton's method finds no further point")
 
 
@@ -125,11 +127,15 @@ def _scale(slope: Array, x: Array) -> float:
     return max(1.0, np.abs(slope).sum(axis=1).max(), 1e-3 * np.abs(x).max())
 
 
-def tangent(curve: Curve, x: Array, along: Array | None = None) -> Array:
-    """Unit tangent in the metric at x, on the side of `along`."""
+def tangent(
+    curve: Curve, x: Array, along: Array | None = None, slope: Array | None = None
+) -> Array:
+    """Unit tangent in the metric at x, on the side of `along`; F' there may be given."""
     weights = metric(curve, x)
-    with np.errstate(all="ignore"):
-        direction = np.linalg.svd(curve.linear(x)[1] / weights)[2][-1] / weights
+    if slope is None:
+        with np.errstate(all="ignore"):
+            slope = curve.linear(x)[1]
+    direction = np.linalg.svd(slope / weights)[2][-1] / weights
     if along is not None and direction @ (weights**2 * along) < 0:
         return -direction
     return direction
@@ -220,8 +226,8 @@ def _step(
     trial = x + size * along
     if edge is not None:
         trial = np.where(edge > 0, np.round(trial), trial)
-    new = correct(curve, trial, weights**2 * along if edge is None else edge)
-    following = tangent(curve, new, along)
+    new, slope = correct(curve, trial, weights**2 * along if edge is None else edge)
+    following = tangent(curve, new, along, slope)
     place = new[-curve.parameters :]
     if edge is None and not np.all((place >= 0) & (place <= 1)):
         raise Failed("the curve leaves the range in a turn")
@@ -283,7 +289,7 @@ def between(curve: Curve, left: Array, right: Array) -> Callable[[float], Array]
             return right if share else left
         rest = 1 - share
         bend = share * rest * (rest * first - share * last)
-        return correct(curve, left + share * chord + bend, plane)
+        return correct(curve, left + share * chord + bend, plane)[0]
 
     return point
 

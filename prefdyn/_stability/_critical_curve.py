@@ -7,6 +7,7 @@ import numpy as np
 
 from prefdyn._stability._arclength import End
 from prefdyn._stability._periodic_curve import SHIFT, PeriodicCurve
+from prefdyn._stability._reduced import ReducedMap
 from prefdyn._stability.multipliers import eigenvalues
 
 Array = np.ndarray
@@ -66,15 +67,18 @@ class CriticalCurve:
     def linear(self, x: Array) -> tuple[Array, Array]:
         """The equations (m + 1,), and their derivative (m + 1, m + 2)."""
         y, u = self.cycles.split(x)
-        residual, slope = self.cycles.linear(x)
-        shifts = SHIFT * np.maximum(1.0, np.abs(y).max()) * np.eye(len(y))
         here = self.cycles.map_at(u)
-        around = self._excess(here.jacobian(np.concatenate([y + shifts, y - shifts, y[None]])))
-        along_y = (around[: len(y)] - around[len(y) : -1]) / (2 * shifts[0, 0])
-        along_u = self.cycles.differences(
-            u, lambda v: self._excess(self.cycles.map_at(v).jacobian(y))
-        )
-        return np.append(residual, around[-1]), np.vstack([slope, [*along_y, *along_u]])
+        shift = SHIFT * max(1.0, np.abs(y).max())
+        shifts = shift * np.eye(len(y))
+        jacobians = here.jacobian(np.concatenate([y[None], y + shifts, y - shifts]))
+        excess, *around = self._excess(jacobians)
+        above, below = np.reshape(around, (2, len(y)))
+        in_y = np.vstack([jacobians[0] - np.eye(len(y)), (above - below) / (2 * shift)])
+        in_u = self.cycles.differences(u, lambda v: self._both(self.cycles.map_at(v), y))
+        return np.append(here.step(y) - y, excess), np.column_stack([in_y, *in_u])
+
+    def _both(self, reduced: ReducedMap, y: Array) -> Array:
+        return np.append(reduced.step(y), self._excess(reduced.jacobian(y)))
 
     def _excess(self, jacobian: Array) -> Any:
         """``log |mu|`` of the critical multiplier, the mean of a pair's."""

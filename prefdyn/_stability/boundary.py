@@ -125,7 +125,7 @@ def boundary(
     *,
     start: Bifurcation | tuple[float, float] | None = None,
     kind: str | None = None,
-    step: float = 0.02,
+    step: float = 0.04,
     points: int = 1_000,
 ) -> Boundary:
     r"""Follow a bifurcation through the plane of two parameters: where stability ends, as a curve.
@@ -243,7 +243,8 @@ def _first_point(
     coordinates = [axis.coordinate(value) for axis, value in zip(axes, values, strict=True)]
     guess = np.append(reduced.coordinates(start.states[0]), coordinates)
     try:
-        return curve, correct(curve, guess, metric(curve, guess) ** 2 * tangent(curve, guess))
+        across = metric(curve, guess) ** 2 * tangent(curve, guess)
+        return curve, correct(curve, guess, across)[0]
     except Failed as failure:
         raise InputError(
             f"the start is no point of the boundary ({failure}): give the rule the values at which "

@@ -148,7 +148,7 @@ def _birth(curve: PeriodicCurve, x: Array, direction: Array) -> Array:
     direction = direction / np.linalg.norm(weights * direction)
     for size in BIRTH:
         try:
-            first = correct(curve, x + size * direction, weights**2 * direction)
+            first, _ = correct(curve, x + size * direction, weights**2 * direction)
         except Failed:
             continue
         apart = curve.separations(first)
