@@ -8,9 +8,11 @@ from . import policies as policies
 from . import rules as rules
 from . import testing as testing
 from ._advice import Advice as Advice
+from ._advice import Cure as Cure
 from ._advice import Posterior as Posterior
 from ._advice import Survey as Survey
 from ._advice import advise as advise
+from ._advice import cures as cures
 from ._advice import survey as survey
 from ._errors import InputError as InputError
 from ._errors import InsufficientData as InsufficientData

@@ -10,6 +10,7 @@ from prefdyn.games.matrix import PreferenceMatrix
 
 if TYPE_CHECKING:
     from prefdyn._advice.advise import Advice, Posterior
+    from prefdyn._advice.cures import Cure
 
 COLLAPSED = 0.99
 """Mass on one response at the fixed point from which a recipe counts as collapsing."""
@@ -19,9 +20,13 @@ def describe(game: PreferenceMatrix, advice: "Advice") -> Iterator[str]:
     """All that was found, most important first."""
     if advice.alpha == 1:
         yield from _at_alpha_one(game, advice.last_iterate)
+        yield from _cured(advice.cures)
         return
     if advice.verdict is not None:
         yield from _judged(game, advice.verdict, f"beta = {advice.beta:g}", advice.entropy or 0.0)
+        if advice.verdict.word in ("unstable", "bistable") and not advice.cures:
+            yield "No cure is known that is stable at this fixed point."
+        yield from _cured(advice.cures)
     if advice.beta_intervals is not None:
         yield _stable_beta(advice.beta_intervals)
     if advice.stable_share is not None:
@@ -65,6 +70,20 @@ def _judged(game: PreferenceMatrix, judged: Verdict, where: str, spread: float) 
         f"Its fixed point is {state}: {_name(game, top)} has {mass:.3g} of the mass "
         f"(entropy {spread:.3g} of {np.log(game.K):.3g} nats)."
     )
+
+
+def _cured(cures: "tuple[Cure, ...]") -> Iterator[str]:
+    """The best cure, and the others in brief."""
+    if not cures:
+        return
+    best, *others = cures
+    if best.passed:
+        yield f"Best cure: {best.sentence}"
+    else:
+        yield f"No cure that was tried settles from every far start; the fastest: {best.sentence}"
+    if others:
+        brief = "; ".join(f"{cure.label} {cure.spectral_radius:.4g}" for cure in others)
+        yield f"Other cures, with their spectral radius per round: {brief}."
 
 
 def _near_one(linear: Stability) -> str:

@@ -7,10 +7,12 @@ import numpy as np
 
 from prefdyn._advice import _words
 from prefdyn._advice._recipe import recipe
-from prefdyn._errors import InputError
+from prefdyn._advice.cures import Cure, cures
+from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import count
 from prefdyn._stability import (
     LastIterate,
+    Stability,
     StabilityIntervals,
     Verdict,
     critical,
@@ -68,6 +70,9 @@ class Advice:
         Entropy of the fixed point in nats.
     posterior
         For a game with votes.
+    cures
+        Rounds that settle at the same fixed point, the best first (see `prefdyn.cures`), where the
+        recipe is unstable, bistable, or cycles at alpha = 1.
     sentences
         All of it in words.
     """
@@ -84,6 +89,7 @@ class Advice:
     margin: float | None = None
     entropy: float | None = None
     posterior: Posterior | None = None
+    cures: tuple[Cure, ...] = ()
     sentences: tuple[str, ...] = ()
 
 
@@ -149,17 +155,31 @@ def advise(
         if not hasattr(rule, "drive"):
             raise InputError(f"alpha = 1 is analysed for ipo and dpo only, not for {objective}.")
         if beta is not None:
-            found["last_iterate"] = last_iterate(rule)
+            found["last_iterate"] = last = last_iterate(rule)
+            if last.kind == "cycling":
+                found["cures"] = _cures(rule, far_starts, seed)
     else:
         found.update(_thresholds(rule, beta, range))
         if beta is not None:
             found["verdict"] = judged = verdict(rule, far_starts, seed)
             found["entropy"] = float(entropy(judged.stability.point.log_policy))
+            if judged.word in ("unstable", "bistable"):
+                found["cures"] = _cures(rule, far_starts, seed, judged.stability)
         if game.counts is not None:
             drawn = game.draw(count(draws, "draws"), np.random.default_rng(seed))
             found["posterior"] = _posterior(recipe(drawn, objective, 1, alpha, lam, **fixed), range)
     advice = Advice(objective, beta, alpha, lam, **found)
     return replace(advice, sentences=tuple(_words.describe(game, advice)))
+
+
+def _cures(
+    rule: Rule, far_starts: int, seed: int, linear: Stability | None = None
+) -> tuple[Cure, ...]:
+    """Cures followed from a few of the far starts; none where there is no point to settle at."""
+    try:
+        return cures(rule, far_starts=min(far_starts, 16), seed=seed, linear=linear)
+    except NoOptimum:
+        return ()
 
 
 def _thresholds(rule: Rule, beta: float | None, range: tuple[float, float] | None) -> dict:

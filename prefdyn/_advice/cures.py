@@ -71,12 +71,17 @@ class Cure:
         return self.word == "certified" or self.word.startswith("locally stable, not refuted")
 
     @property
+    def label(self) -> str:
+        """Name and setting."""
+        setting = ", ".join(f"{name} = {value:.3g}" for name, value in self.setting.items())
+        return f"{self.name} ({setting})" if setting else self.name
+
+    @property
     def sentence(self) -> str:
         """All of it in words."""
-        setting = ", ".join(f"{name} = {value:.3g}" for name, value in self.setting.items())
         cost = "one optimum" if self.evaluations == 1 else f"{self.evaluations} optima"
         return (
-            f"{self.name}{f' ({setting})' if setting else ''} settle at the same fixed point: "
+            f"{self.label} settle at the same fixed point: "
             f"{self.word}, spectral radius {self.spectral_radius:.4g} per round of {cost} "
             f"({self.claim})."
         )
@@ -210,7 +215,8 @@ def _candidates(rule: Rule, x: np.ndarray) -> Iterator[Cure]:
     kappa = float(best_fraction(x, LEAST))
     yield from _halved(SMALLER, rule, x, 1.0, kappa, plain=kappa == 1)
     for proved in _proved(rule):
-        yield from _stable(SMALLER, rule, x, 1.0, proved, name="proved smaller rounds")
+        for cure in _stable(SMALLER, rule, x, 1.0, proved):
+            yield replace(cure, name="proved smaller rounds", word="certified")
     if not on_logits(rule):
         return
     a = float(carried(rule))
@@ -239,14 +245,12 @@ def _halved(
         yield from _stable(family, rule, x, a, max(setting / 2**halving, LEAST))
 
 
-def _stable(
-    family: _Family, rule: Rule, x: np.ndarray, a: float, setting: float, name: str = ""
-) -> Iterator[Cure]:
+def _stable(family: _Family, rule: Rule, x: np.ndarray, a: float, setting: float) -> Iterator[Cure]:
     """The cure at a setting, if it is locally stable there."""
     found = float(radius(family.multipliers(x, a, np.asarray(setting))))
     if found < 1:
         yield Cure(
-            name or family.name,
+            family.name,
             {family.parameter: setting},
             family.build(rule, setting),
             found,

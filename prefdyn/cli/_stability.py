@@ -154,6 +154,17 @@ def _numbers(advice: "Advice") -> dict[str, Any]:
         "far_starts": judged and judged.far_starts and asdict(judged.far_starts),
         "last_iterate": advice.last_iterate and asdict(advice.last_iterate),
         "posterior": advice.posterior and asdict(advice.posterior),
+        "cures": [
+            {
+                "name": cure.name,
+                "setting": cure.setting,
+                "spectral_radius": cure.spectral_radius,
+                "evaluations": cure.evaluations,
+                "word": cure.word,
+                "claim": cure.claim,
+            }
+            for cure in advice.cures
+        ],
         "sentences": advice.sentences,
     }
 
