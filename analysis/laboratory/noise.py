@@ -54,22 +54,25 @@ class OnTheStableSide(Check):
     cases = ((0.3, 0.5, 1.2, 400), (0.3, 0.5, 1.5, 4000), (0.45, 0.8, 1.2, 4000))
 
     def predict(self, instance):
-        from scipy.linalg import solve_discrete_lyapunov
-
-        a, alpha, ratio, votes = instance
-        beta = ratio * a / np.sqrt(3 * (1 - alpha**2))
-        J = softmax_jacobian(np.full(3, 1 / 3))
-        A = games.rock_paper_scissors(a).skew
-        M = alpha * np.eye(3) + A @ J / beta
-        centring = np.eye(3) - 1 / 3
-        # Noise of a win rate enters its two responses with opposite signs.
-        one = (0.25 - a**2) / (9 * beta**2 * votes)
-        noise = centring @ (one * (3 * np.eye(3) - np.ones((3, 3)))) @ centring
-        spread = solve_discrete_lyapunov(centring @ M @ centring, noise)
-        return np.trace(J @ spread @ J) / 3
+        return stationary_strength(*instance)
 
     def observe(self, instance):
         return noisy_strength(*instance)
+
+
+def stationary_strength(a: float, alpha: float, ratio: float, votes: int) -> float:
+    """Cycle strength of the linearised round with the noise of votes, from Lyapunov's equation."""
+    from scipy.linalg import solve_discrete_lyapunov
+
+    beta = ratio * a / np.sqrt(3 * (1 - alpha**2))
+    J = softmax_jacobian(np.full(3, 1 / 3))
+    A = games.rock_paper_scissors(a).skew
+    centring = np.eye(3) - 1 / 3
+    M = centring @ (alpha * np.eye(3) + A @ J / beta) @ centring
+    # Noise of a win rate enters its two responses with opposite signs.
+    one = (0.25 - a**2) / (9 * beta**2 * votes)
+    noise = centring @ (one * (3 * np.eye(3) - np.ones((3, 3)))) @ centring
+    return float(np.trace(J @ solve_discrete_lyapunov(M, noise) @ J) / 3)
 
 
 @cache
