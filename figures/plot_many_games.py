@@ -111,7 +111,7 @@ def _draw_limits(ax: Any, data: dict[str, np.ndarray]) -> None:
     ax.set_ylabel("largest stable rotation, s/τ")
     ax.set_yticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
     ax.yaxis.set_tick_params(which="minor", labelleft=False)
-    ax.legend(loc="lower right")
+    ax.legend(loc="lower right", handlelength=1.0)
     panel(ax, "a", "rotation that a rule bears")
 
 
