@@ -14,6 +14,8 @@ import difflib
 
 from prefdyn._errors import InputError
 from prefdyn.claims import (
+    _adaptive_sampling,
+    _cures,
     _displacement,
     _dpo,
     _entanglement,
@@ -31,9 +33,11 @@ __all__ = ["ORIGINS", "Claim", "all", "get"]
 
 _READING_ORDER = (
     _ipo,
+    _adaptive_sampling,
     _rounds,
     _dpo,
     _kernel,
+    _cures,
     _displacement,
     _squeezing,
     _entanglement,

@@ -32,7 +32,7 @@ def log_evidence(wins: ArrayLike, p: ArrayLike) -> Array:
 
     Parameters
     ----------
-    wins : array_like, shape (K, K)
+    wins : array_like, shape (..., K, K)
         ``wins[i, j]`` votes for i over j; no single vote may count more than 1.
     p : array_like
         Win probability of i over j, broadcast against `wins`.
@@ -40,7 +40,7 @@ def log_evidence(wins: ArrayLike, p: ArrayLike) -> Array:
     from scipy.special import betaln, xlog1py, xlogy
 
     w = np.asarray(wins, dtype=float)
-    losses = w.T
+    losses = np.swapaxes(w, -1, -2)
     return (
         betaln(w + 0.5, losses + 0.5)
         - np.log(np.pi)
@@ -143,10 +143,21 @@ class Evidence:
     @cached_property
     def weakest(self) -> float:
         """Log-evidence of the weakest link: a win over an outsider, or what ties `top` together."""
-        inside = np.isin(np.arange(self.K), self.top)
+        inside = self._inside
         wins = self.beats[np.ix_(inside, ~inside)]
-        links = np.maximum(self.beats, self.ties)[np.ix_(inside, inside)]
-        return min(wins.min(initial=np.inf), bottleneck(links))
+        return float(min(wins.min(initial=np.inf), bottleneck(self._links)))
+
+    @cached_property
+    def _inside(self) -> Flags:
+        """Which responses are in `top`."""
+        inside = np.zeros(self.K, dtype=bool)
+        inside[list(self.top)] = True
+        return inside
+
+    @cached_property
+    def _links(self) -> Array:
+        """Log-evidence among the members of `top` that one beats or ties the other."""
+        return np.maximum(self.beats, self.ties)[np.ix_(self._inside, self._inside)]
 
     @property
     def settled(self) -> Flags:
@@ -195,24 +206,25 @@ class Evidence:
         the true one (claim VOTE-3). None if all are in the top.
         """
         asked = np.zeros((self.K, self.K), dtype=bool)
-        inside = np.isin(np.arange(self.K), self.top)
+        inside = self._inside
         if self.decided:
-            return asked if inside.all() else self._margin_pairs(inside)
+            return asked if inside.all() else self._margin_pairs()
         refuted = np.any(np.maximum(self.beats, self.ties) >= self.level, axis=0)
         if refuted.all():
             asked[np.ix_(inside, ~inside)] = True
-            links = np.maximum(self.beats, self.ties)[np.ix_(inside, inside)]
-            if bottleneck(links) < self.level:
+            if bottleneck(self._links) < self.level:
                 asked[np.ix_(inside, inside)] = True
         else:
             asked[self._likeliest_winner(refuted)] = True
         return (asked | asked.T) & ~self.settled
 
-    def _margin_pairs(self, inside: Flags) -> Flags:
+    def _margin_pairs(self) -> Flags:
         lower, upper = self.bounds
         mu = robust_sampler(upper, lower, self.top, keep=1.0).policy  # the best case
         doubt = (upper - lower) @ mu  # of every response's win rate against that sampler
-        rows = [int(np.argmax(np.where(side, doubt, -np.inf))) for side in (inside, ~inside)]
+        rows = [
+            int(np.argmax(np.where(side, doubt, -np.inf))) for side in (self._inside, ~self._inside)
+        ]
         asked = np.zeros((self.K, self.K), dtype=bool)
         asked[rows] = mu > SUPPORT
         np.fill_diagonal(asked, False)

@@ -13,6 +13,7 @@ from prefdyn._errors import InputError
 from prefdyn.games.matrix import Array, PreferenceMatrix
 
 Flags = np.bool_ | NDArray[np.bool_]
+Relation = NDArray[np.bool_]
 
 TOLERANCE = 1e-9
 """Win rates nearer than this to each other count as equal."""
@@ -34,8 +35,7 @@ def condorcet_winner(game: PreferenceMatrix, tolerance: float = TOLERANCE) -> in
 def smith_set(game: PreferenceMatrix, tolerance: float = TOLERANCE) -> tuple[int, ...]:
     """Smallest set of responses whose every member beats every response outside it.
 
-    It is the top strongly connected component of "beats or ties", the one that holds the Copeland
-    winner.
+    It is the top strongly connected component of "beats or ties".
 
     Parameters
     ----------
@@ -49,21 +49,17 @@ def smith_set(game: PreferenceMatrix, tolerance: float = TOLERANCE) -> tuple[int
     return top_component(one_game(game).skew >= -tolerance)
 
 
-def top_component(at_least: NDArray[np.bool_]) -> tuple[int, ...]:
-    """Top strongly connected component of a relation that holds one way or both for every pair."""
-    from scipy.sparse.csgraph import connected_components
+def top_component(at_least: Relation) -> tuple[int, ...]:
+    """Top strongly connected component of a relation that holds one way or both for every pair.
 
-    _, component = connected_components(at_least, directed=True, connection="strong")
-    # Nobody outside reaches as many as a member does: all outsiders, and one member at least.
-    top = component[np.argmax(at_least.sum(axis=1))]
-    return tuple(int(i) for i in np.flatnonzero(component == top))
+    Its members are those from whom every response can be reached.
+    """
+    return tuple(int(i) for i in np.flatnonzero(_reach(at_least).all(axis=-1)))
 
 
-def strongly_connected(links: NDArray[np.bool_]) -> bool:
+def strongly_connected(links: Relation) -> bool:
     """Whether every response reaches every other along links (K, K)."""
-    from scipy.sparse.csgraph import connected_components
-
-    return connected_components(links, directed=True, connection="strong")[0] == 1
+    return bool(_reach(links).all())
 
 
 def copeland(game: PreferenceMatrix, tolerance: float = TOLERANCE) -> Array:
@@ -136,10 +132,7 @@ def contains_cycle(
         return np.trace(beats @ beats @ beats, axis1=-2, axis2=-1) > 0
     if length is not None:
         raise InputError(f"length = {length!r} must be 3, or None for a cycle of any length.")
-    reach = beats
-    for _ in range(max(1, int(np.ceil(np.log2(game.K))))):  # each pass doubles the path length
-        reach = ((reach + reach @ reach) > 0).astype(np.float64)
-    return np.any(np.diagonal(reach, axis1=-2, axis2=-1) > 0, axis=-1)
+    return np.any(np.diagonal(_paths(beats), axis1=-2, axis2=-1) > 0, axis=-1)
 
 
 def cyclic_share(game: PreferenceMatrix) -> np.float64 | Array:
@@ -160,6 +153,18 @@ def cyclic_share(game: PreferenceMatrix) -> np.float64 | Array:
     total = np.square(game.skew).sum(axis=(-1, -2))
     share = np.square(rest).sum(axis=(-1, -2)) / np.where(total > 0, total, 1)
     return np.minimum(share, 1.0)
+
+
+def _paths(links: Array) -> Array:
+    """1 where some path of one or more links (..., K, K) leads, else 0."""
+    for _ in range(max(1, int(np.ceil(np.log2(links.shape[-1]))))):  # each doubles the length
+        links = ((links + links @ links) > 0).astype(np.float64)
+    return links
+
+
+def _reach(links: Relation) -> Relation:
+    """Who reaches whom along links (K, K), oneself included."""
+    return _paths(np.maximum(links, np.eye(len(links)))) > 0
 
 
 def one_game(game: PreferenceMatrix) -> PreferenceMatrix:

@@ -1,0 +1,1 @@
+"""Learning the sampler from votes: checks of VOTE-*."""
