@@ -20,7 +20,7 @@ from tests.known_maps import Henon, Logistic
 
 
 class Coordination(LogitRule):
-    """Logit response in a game where agreeing pays: K sharp points, K mixtures or more, uniform."""
+    """Logit response in a game where agreeing pays: several sharp points, and what is between."""
 
     def __init__(self, gain, K=2):
         self.gain, self.size = gain, K
@@ -68,7 +68,7 @@ def test_coordination_has_its_three_and_their_indices_add_up():
 
 
 def test_three_responses_coordinate_in_seven_ways():
-    """Three sharp points, three mixtures of two, and uniform (gain between the two folds)."""
+    """Three sharp points, three saddles beside uniform, and uniform itself."""
     found = fixed_points(Coordination(2.9, K=3), starts=128)
     assert len(found.points) == 7
     assert found.index_sum == 1
