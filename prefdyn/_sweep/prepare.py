@@ -1,6 +1,7 @@
 """What a sweep is, before any block is computed: axes, blocks, results, and who it is."""
 
 import hashlib
+import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ WORK = 2e8
 """Updated log-probabilities in a block: about half a second of a compiled rule's rounds."""
 STEPWISE = 20
 """How many updates of a compiled rule cost as much as one of a rule that runs step by step."""
-ASKED, ASKED_ALONE = 2e5, 1e6
+ASKED, ASKED_ALONE = 2e4, 1e6
 """How many updates a question counts for, asked of many points at once or of one."""
 MEMORY = 2**27
 """Most bytes that the results and the kept rounds of a block may take."""
@@ -146,7 +147,10 @@ def _grid(lines, work: Work, results: dict[str, Result], rule: Rule, most: float
     keeps_tail = bool({"period", "recurrence"} & set(work.reducers))
     if keeps_tail or rule.stochastic or rule.compiled(rule.K) is None:
         updates *= STEPWISE
-    updates += sum(ASKED if question.batched else ASKED_ALONE for question in work.questions)
+    for question in work.questions:  # shared by all points that differ in other axes only
+        matter = results[question.name].axes
+        sharing = math.prod(len(line) for i, line in enumerate(lines) if i not in matter)
+        updates += (ASKED if question.batched else ASKED_ALONE) / sharing
     size = sum(known.bytes((1,) * len(lines)) for known in results.values())
     if keeps_tail:
         size += 8 * rule.K * min(work.rounds, TAIL_ROUNDS)

@@ -1,5 +1,7 @@
 """What a sweep records: the same numbers as one run after the other, under the right names."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,11 @@ def test_a_sweep_is_one_run_after_the_other(name):
         (
             lambda strength, beta: prefdyn.MRSIPO(cycle(3, strength), beta, 0.5, 1.0),
             {"strength": [0.1, 0.4], "beta": [0.2, 0.5]},
+            ("strength", "beta"),
+        ),
+        (
+            lambda seed, beta: prefdyn.MRSIPO(random(3, int(seed)), beta, 0.5, 1.0),
+            {"seed": [0, 1], "beta": [0.2, 0.5]},
             ("beta",),
         ),
     ],
@@ -102,10 +109,12 @@ def test_a_rule_that_mixes_up_its_batch_is_looped_over():
     class Wrong(prefdyn.LogitRule):
         """K values of the rate would pass as one rate for each response."""
 
-        K = 3
-
         def __init__(self, rate):
             self.rate = rate
+
+        @property
+        def K(self):
+            return 3
 
         def update(self, theta):
             rate = self.rate if np.ndim(self.rate) == 0 else np.ravel(self.rate)[0]
@@ -116,7 +125,7 @@ def test_a_rule_that_mixes_up_its_batch_is_looped_over():
 
 
 def test_names_units_and_where_it_came_from():
-    axes = {
+    axes: dict[str, Any] = {
         "beta": prefdyn.Axis([0.2, 0.5], "strength of the pull", "nats"),
         "game": {"strong": RPS, "weak": cycle(3, 0.1)},
         "start": STARTS,
@@ -176,7 +185,7 @@ def test_questions_are_asked_along_their_own_axes_only():
 
 
 def test_named_questions_answer_what_the_functions_do():
-    axes = {"beta": [0.15, 0.5], "alpha": [0.0, 0.5]}
+    axes: dict[str, Any] = {"beta": [0.15, 0.5], "alpha": [0.0, 0.5]}
     found = sweep(RULE, axes, ["spectral_radius", "critical:beta"], rounds=20)
     for beta in axes["beta"]:
         for alpha in axes["alpha"]:
@@ -220,8 +229,8 @@ def test_one_game_without_an_optimum_takes_no_other_with_it():
 
 
 def test_results_of_random_rules_do_not_depend_on_how_many_repeats_are_run_at_once():
-    settings = {"rounds": 30, "reducers": ["entropy"], "seed": 3}
-    axes = {"beta": [0.2, 0.5], "repeat": 4}
+    settings: dict[str, Any] = {"rounds": 30, "reducers": ["entropy"], "seed": 3}
+    axes: dict[str, Any] = {"beta": [0.2, 0.5], "repeat": 4}
     noisy = FiniteSample(RULE, 5)
     first, again = (sweep(noisy, axes, **settings) for _ in range(2))
     assert first.identical(again.assign_attrs(first.attrs))
@@ -255,9 +264,9 @@ def test_results_of_random_rules_do_not_depend_on_how_many_repeats_are_run_at_on
         ("mrs_ipo", {"beta": [1.0]}, {}, "rule_factory is a str"),
     ],
 )
-def test_wrong_input_is_refused_before_anything_runs(rule, axes, more, sentence):
+def test_wrong_input_is_refused_before_anything_runs(rule, axes, more: Any, sentence):
     with pytest.raises(InputError) as refusal:
-        sweep(rule, axes, **({"rounds": 30} | more))
+        sweep(rule, axes, **more)
     assert sentence in str(refusal.value)
 
 
