@@ -56,7 +56,8 @@ def basins(
     where = on_paper(ax, result.starts)
     cells = _hexagons(where) if K == 3 else None
     if cells is None:
-        ax.scatter(*where.T, c=colours, s=9, linewidths=0, zorder=1.2)
+        # Points on paper, on ternary axes too, whose own scatter takes three coordinates.
+        Axes.scatter(ax, *where.T, c=colours, s=9, linewidths=0, zorder=1.2)
     else:
         drawn = PolyCollection(list(cells), facecolors=colours, linewidths=0)
         # Blended edges of neighbours would draw a honeycomb.
@@ -108,7 +109,7 @@ def _hexagons(points: np.ndarray) -> np.ndarray | None:
     spacing = np.median(nearest[:, 1])
     if np.ptp(nearest[:, 1:]) > 1e-6 * spacing:
         return None
-    along = points[at[0, 1]] - points[0]
+    along = points[int(np.asarray(at)[0, 1])] - points[0]
     angle = np.arctan2(along[1], along[0]) + np.pi / 6 + np.pi / 3 * np.arange(6)
     ring = spacing / np.sqrt(3) * np.stack([np.cos(angle), np.sin(angle)], axis=-1)
     return points[:, None] + ring

@@ -103,7 +103,8 @@ def _mark(ax: Axes, found: Any, value: Any) -> None:
 def _handles(branches: Sequence["Branch"]) -> list[Line2D]:
     """One entry per look that is on the axes: of lines, then of marks."""
     handles = []
-    for stable, dash, word in ((True, "-", "stable"), (False, DASHED, "unstable")):
+    kinds: list[tuple[bool, Any, str]] = [(True, "-", "stable"), (False, DASHED, "unstable")]
+    for stable, dash, word in kinds:
         if any(np.any(np.asarray(branch.stable) == stable) for branch in branches):
             handles.append(Line2D([], [], color=INK, linewidth=1.2, linestyle=dash, label=word))
     if len(branches) > 1:

@@ -43,8 +43,8 @@ class Plane:
 def principal_plane(policies: Any) -> Plane:
     """The plane in which policies (..., K) vary most, with the share of the variance it shows.
 
-    Each direction points to where its largest entry is positive, so that the same orbit always
-    gives the same picture.
+    Each direction points to where its largest entry, the first of several, is positive, so that the
+    same orbit always gives the same picture.
 
     Parameters
     ----------
@@ -67,7 +67,9 @@ def principal_plane(policies: Any) -> Plane:
         )
     share = spread**2 / (spread**2).sum()
     two = directions[:2].T
-    largest = np.take_along_axis(two, np.abs(two).argmax(axis=0, keepdims=True), axis=0)
+    # Entries that tie but for rounding count as equal, and the first of them decides.
+    among_largest = np.abs(two) > (1 - 1e-6) * np.abs(two).max(axis=0)
+    largest = np.take_along_axis(two, among_largest.argmax(axis=0)[None], axis=0)
     labels = [
         f"{rank} principal component ({100 * part:.3g} % of variance)"
         for rank, part in zip(("first", "second"), share, strict=False)

@@ -6,6 +6,7 @@ Results are made up or from closed forms, so that a picture changes only with th
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import matplotlib.style
@@ -21,7 +22,7 @@ SIZE, DPI = (5.4, 4.2), 50
 CYCLING = MRSIPO(games.rock_paper_scissors(0.4), beta=0.2, alpha=0.5, lam=1.0)
 
 
-@dataclass
+@dataclass(eq=False)
 class Congested(LogitRule):
     """Two responses, each the worse the likelier it is: overshoots where the rate is large."""
 
@@ -34,12 +35,22 @@ class Congested(LogitRule):
         return theta - self.rate * share * np.array([1.0, 1.6])
 
 
-@dataclass
-class Made:
-    """A result with the attributes that a drawing asks for."""
+@dataclass(eq=False)
+class Herd(LogitRule):
+    """What is chosen gains: three fixed points attract, four between them do not."""
 
-    def __init__(self, **attributes: Any):
-        self.__dict__.update(attributes)
+    rate: float
+    K = 3  # pyright: ignore[reportAssignmentType, reportIncompatibleVariableOverride]
+
+    def update(self, theta: Any) -> Any:
+        """Back towards uniform, and on towards what is likely."""
+        share = np.exp(theta - np.logaddexp.reduce(theta, axis=-1, keepdims=True))
+        return 0.6 * theta + self.rate * share
+
+
+def made(**attributes: Any) -> Any:
+    """A result with the attributes that a drawing asks for."""
+    return SimpleNamespace(**attributes)
 
 
 def shares(first: Any) -> np.ndarray:
@@ -48,11 +59,11 @@ def shares(first: Any) -> np.ndarray:
     return np.stack([first, 1 - first], axis=-1)
 
 
-def doubling() -> list[Made]:
+def doubling() -> list[Any]:
     """A branch of fixed points that doubles its period at 3, as of the logistic map, and a fold."""
     r = np.linspace(2.5, 3.5, 41)
-    flip = Made(kind="flip", value=3.0, policies=shares([2 / 3]), criticality="supercritical")
-    fixed = Made(
+    flip = made(kind="flip", value=3.0, policies=shares([2 / 3]), criticality="supercritical")
+    fixed = made(
         parameter="r",
         period=1,
         values=r,
@@ -64,7 +75,7 @@ def doubling() -> list[Made]:
     r = np.linspace(3.001, 3.5, 41)
     root = np.sqrt((r + 1) * (r - 3))
     both = np.stack([(r + 1 + root) / (2 * r), (r + 1 - root) / (2 * r)], axis=-1)
-    cycle = Made(
+    cycle = made(
         parameter="r",
         period=2,
         values=r,
@@ -72,8 +83,8 @@ def doubling() -> list[Made]:
         multipliers=(4 + 2 * r - r**2)[:, None].astype(complex),
         stable=r < 1 + np.sqrt(6),
         bifurcations=(
-            Made(kind="neimark_sacker", value=3.2, policies=shares(0.9), criticality="subcritical"),
-            Made(kind="fold", value=3.4, policies=shares(0.3), criticality=None),
+            made(kind="neimark_sacker", value=3.2, policies=shares(0.9), criticality="subcritical"),
+            made(kind="fold", value=3.4, policies=shares(0.3), criticality=None),
         ),
     )
     return [fixed, cycle]
@@ -116,12 +127,12 @@ def basins() -> Axes:
     middle = np.array([0.15, 0.45, 0.4])
     turn = 2 * np.pi * np.arange(40)[:, None] / 40
     ring = middle + 0.1 * np.cos(turn) * [0, 1, -1] + 0.1 * np.sin(turn) * [1, -0.5, -0.5]
-    result = Made(
+    result = made(
         starts=starts,
         labels=labels,
         attractors=(
-            Made(kind="fixed point", period=1, policies=np.array([[0.8, 0.1, 0.1]])),
-            Made(kind="closed curve", period=None, policies=ring),
+            made(kind="fixed point", period=1, policies=np.array([[0.8, 0.1, 0.1]])),
+            made(kind="closed curve", period=None, policies=ring),
         ),
         fractions=np.array([np.mean(labels == 0), np.mean(labels == 1)]),
         fraction_errors=np.array([0.051, 0.052]),
@@ -136,7 +147,7 @@ def orbit_diagram() -> Axes:
     values = np.linspace(0, 1, 41)
     spread = np.sqrt(np.maximum(values - 0.5, 0))[:, None] * [0.3, -0.3]
     up, down = shares(0.5 + spread), shares(0.5 + np.where(values[:, None] > 0.8, -spread, 0.1))
-    result = Made(
+    result = made(
         parameter="kappa",
         values=values,
         directions=("up", "down"),
@@ -165,13 +176,13 @@ def chart_with_boundary() -> Axes:
     )
     ax = plots.chart(data, "cycle_strength")
     along = np.linspace(0, 0.8, 21)
-    result = Made(
+    result = made(
         parameters=("beta", "alpha"),
         kind="neimark_sacker",
         values=np.stack([0.5 / np.sqrt(1 - along**2), along], axis=-1),
         criticality=np.where(along < 0.4, "supercritical", "subcritical"),
         outermost=along < 0.7,
-        events=(Made(kind="Chenciner", values=(0.5 / np.sqrt(0.84), 0.4)),),
+        events=(made(kind="Chenciner", values=(0.5 / np.sqrt(0.84), 0.4)),),
     )
     return plots.boundary(result, ax)
 
@@ -183,9 +194,9 @@ def cobweb() -> Axes:
 def power() -> Axes:
     frequencies = np.linspace(0, 0.5, 129)
     lines = [1 / (1 + ((frequencies - at) / 0.003) ** 2) ** 3 for at in (0.15, 0.3)]
-    peaks = (Made(frequency=0.15, share=0.9), Made(frequency=0.3, share=0.09))
+    peaks = (made(frequency=0.15, share=0.9), made(frequency=0.3, share=0.09))
     return plots.power(
-        Made(frequencies=frequencies, power=lines[0] + 0.1 * lines[1] + 1e-7, peaks=peaks)
+        made(frequencies=frequencies, power=lines[0] + 0.1 * lines[1] + 1e-7, peaks=peaks)
     )
 
 
@@ -193,10 +204,10 @@ def staircase() -> Axes:
     values = np.linspace(0, 1, 81)
     number = np.where(values < 0.3, 0.2, np.where(values < 0.6, 0.2 + (values - 0.3) / 6, 0.25))
     plateaus = (
-        Made(turns=1, period=5, low=0.0, high=0.3, width=0.3),
-        Made(turns=1, period=4, low=0.6, high=1.0, width=0.4),
+        made(turns=1, period=5, low=0.0, high=0.3, width=0.3),
+        made(turns=1, period=4, low=0.6, high=1.0, width=0.4),
     )
-    result = Made(parameters=("beta",), values=(values,), rotation=number, plateaus=plateaus)
+    result = made(parameters=("beta",), values=(values,), rotation=number, plateaus=plateaus)
     return plots.rotation(result)
 
 

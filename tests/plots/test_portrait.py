@@ -6,6 +6,7 @@ import pytest
 from matplotlib import pyplot
 
 from prefdyn import MRSIPO, FiniteSample, InputError, fixed_point, games, orbit, plots
+from tests.plots.drawn import vertices
 
 CALM = MRSIPO(games.rock_paper_scissors(0.4), beta=0.5, alpha=0.5, lam=1.0)
 CYCLING = CALM.replace(beta=0.2)
@@ -16,10 +17,6 @@ def axes_of(kind):
     if kind == "ternary":
         return figure.add_subplot(projection="ternary")
     return figure.add_subplot()
-
-
-def vertices(line) -> np.ndarray:
-    return np.asarray(line.get_xydata())
 
 
 def on_paper(ax: Any, policies: np.ndarray) -> np.ndarray:
