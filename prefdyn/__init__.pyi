@@ -94,7 +94,10 @@ from .rules import MRSDPO as MRSDPO
 from .rules import MRSIPO as MRSIPO
 from .rules import TRDPO as TRDPO
 from .rules import AcceleratedPO as AcceleratedPO
+from .rules import AdaptiveBeta as AdaptiveBeta
+from .rules import Averaged as Averaged
 from .rules import BestResponse as BestResponse
+from .rules import Extragradient as Extragradient
 from .rules import FiniteSample as FiniteSample
 from .rules import GradientFlow as GradientFlow
 from .rules import GradientStep as GradientStep
@@ -105,6 +108,7 @@ from .rules import Momentum as Momentum
 from .rules import NashMD as NashMD
 from .rules import NashMDPG as NashMDPG
 from .rules import OnlineIPO as OnlineIPO
+from .rules import Optimistic as Optimistic
 from .rules import Rule as Rule
 from .rules import SampledDPO as SampledDPO
 from .rules import inpo as inpo

@@ -60,7 +60,7 @@ def attractors(rule: Rule, states: np.ndarray) -> list[Attractor]:
     if len(staying):
         returns = return_times(policies[:, staying], LONGEST)
         few = some_of(rule, len(staying))
-        parting = along_run(few, after[staying], KEPT, 1, KEPT // 10)
+        parting = along_run(few, after[staying], KEPT // 2, 1, KEPT // 20)
         for k, p, x, e in zip(staying, returns, parting.exponents, parting.errors, strict=True):
             found[k] = _attractor(policies[:, k], int(p), float(x[0]), float(e[0]))
     return found

@@ -48,9 +48,13 @@ class Lyapunov:
 
     @property
     def dimension(self) -> Any:
-        """Kaplan-Yorke dimension (...,) of the attractor; NaN where too few exponents are known."""
-        flat = self.exponents.reshape(-1, self.exponents.shape[-1])
-        values = np.array([_kaplan_yorke(row) for row in flat])
+        """Kaplan-Yorke dimension (...,) of the attractor; NaN where too few exponents are known.
+
+        Exponents within three errors of 0 count as 0.
+        """
+        clear = np.abs(self.exponents) > 3 * self.errors
+        known = np.where(clear | np.isnan(self.exponents), self.exponents, 0.0)
+        values = np.array([_kaplan_yorke(row) for row in known.reshape(-1, known.shape[-1])])
         return values.reshape(self.exponents.shape[:-1])[()]
 
 

@@ -19,7 +19,9 @@ NUDGE = 1e-4
 """Size of the push that a state gets at every new value: without it, a run would stay for long on
 a fixed point that has lost its stability, and that delay would pass for hysteresis."""
 PATIENCE = 4
-"""Times as many rounds, as settling takes, after which a difference must still be there."""
+"""A difference must still be there after so many times the rounds that settling was given."""
+DRAWN = 400
+"""Rounds, at most, that are then compared."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,7 @@ def orbit_diagram(
         if apart.any():
             family = along(rule, [parameter], [values[apart]])
             later = {
-                name: _kept(family, state[apart], PATIENCE * settle, keep)
-                for name, state in states.items()
+                name: _later(family, state[apart], settle, keep) for name, state in states.items()
             }
             still = _lasts(policies, later, distance, apart, tolerance)
             hysteresis[apart] = still
@@ -144,9 +145,15 @@ def _sweep(rule, parameter, values, start, settling, keep) -> tuple[np.ndarray, 
     return np.stack(policies), np.stack(states)
 
 
-def _kept(family: Rule, state: np.ndarray, settling: int, keep: int) -> np.ndarray:
-    visited, _ = record(family, settled(family, state, settling), keep)
-    return np.moveaxis(visited, 0, 1)
+def _later(family: Rule, state: np.ndarray, settling: int, keep: int) -> np.ndarray:
+    """Policies (n, kept, K) after a longer wait, drawn from many more rounds.
+
+    Near a resonance a run turns slowly along its curve, and a few successive rounds show but a part
+    of it, which is another part in each direction.
+    """
+    visited, _ = record(family, settled(family, state, PATIENCE * settling), settling + keep)
+    drawn = np.random.default_rng(0).choice(len(visited), min(len(visited), DRAWN), replace=False)
+    return np.moveaxis(visited[np.sort(drawn)], 0, 1)
 
 
 def _compare(up: np.ndarray, down: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:

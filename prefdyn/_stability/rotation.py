@@ -80,8 +80,9 @@ def rotation(policies: np.ndarray) -> tuple[float, float]:
     phase = np.arctan2(plane.points[:, 1], plane.points[:, 0]) / (2 * np.pi) % 1
     turns = np.diff(phase) % 1
     if not plane.flat:
+        cut = _cut(turns)
         _refuse_disorder(phase)
-        turns = (turns - _cut(turns)) % 1 + _cut(turns)
+        turns = (turns - cut) % 1 + cut
     half = len(turns) // 2
     middle = half // 2
     halves = [_average(turns[at : at + half]) for at in (0, middle, len(turns) - half)]
