@@ -24,8 +24,9 @@ class Extragradient(Wrapper):
 
     with F the wrapped rule's round and a the share of the logits it carries over: ``alpha`` for MRS
     rules, whose drive is thus taken at the half step (arXiv 2503.08942 does so for ``lam = 1``); 1
-    for other rules, which is Korpelevich's method on their displacement.  Fixed points stay.  Two
-    evaluations of F per round, no memory.
+    for other rules, which is Korpelevich's method on their displacement.  Fixed points stay; where
+    F is not one to one, new ones may appear, where F leads to an old one.
+    Two evaluations of F per round, no memory.
 
     A multiplier x = a + g of the wrapped rule becomes ``a + g x``.
 
