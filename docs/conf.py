@@ -1,5 +1,6 @@
 """Sphinx configuration; the claims and the reference are written from the package itself."""
 
+import contextlib
 import dataclasses
 import inspect
 import json
@@ -7,8 +8,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import matplotlib
+from matplotlib import pyplot
+
 import prefdyn
 from prefdyn import claims, objectives, rules
+from prefdyn.plots.house import style
 
 project = "prefdyn"
 author = "prefdyn developers"
@@ -149,6 +154,19 @@ def rules_table() -> str:
     return "\n".join(parts) + "\n"
 
 
+def draw_pictures() -> None:
+    """Run the code of pages that save pictures, as a reader would, where they look for them."""
+    folder = GENERATED / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    matplotlib.use("agg")
+    for page in sorted(Path(__file__).parent.glob("*.md")):
+        if ".savefig(" in (text := page.read_text("utf-8")):
+            blocks = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+            with contextlib.chdir(folder), style():
+                exec(compile("\n".join(blocks), str(page), "exec"), {"__name__": "page"})
+            pyplot.close("all")
+
+
 def first_paragraph(cls: type) -> str:
     """The summary of a class, on one line."""
     return " ".join((cls.__doc__ or "").partition("\n\n")[0].split())
@@ -160,6 +178,7 @@ def write_pages(app) -> None:
     pages |= {module: module_page(module) for module in MODULES}
     pages |= {"objective-ids": objectives_table(), "rule-ids": rules_table()}
     GENERATED.mkdir(exist_ok=True)
+    draw_pictures()
     for name, text in pages.items():
         page = GENERATED / f"{name}.md"
         if not page.exists() or page.read_text() != text:
