@@ -32,19 +32,22 @@ class Cubic(KnownMap):
 
 
 class Rotation(KnownMap):
-    """z' = e^(i angle) (z + c z |z|^2) + r conj(z)^(k-1): its coefficients are in its formula."""
+    """z' = e^(i angle) (z + c z |z|^2) + r conj(z)^(k-1): its coefficients are in its formula.
+
+    Seen through (x, y + bend x^2), which gives it quadratic terms and leaves the coefficients.
+    """
 
     size = 2
 
-    def __init__(self, angle, c, r=0.0, k=4):
-        self.angle, self.c, self.r, self.k = angle, c, r, k
+    def __init__(self, angle, c, r=0.0, k=4, bend=0.7):
+        self.angle, self.c, self.r, self.k, self.bend = angle, c, r, k, bend
 
     def step(self, state, t, rng):
-        z = state[..., 0] + 1j * state[..., 1]
-        z = np.exp(1j * self.angle) * (z + self.c * z * np.abs(z) ** 2) + self.r * np.conj(z) ** (
-            self.k - 1
-        )
-        return np.stack([z.real, z.imag], axis=-1)
+        x, y = state[..., 0], state[..., 1]
+        z = x + 1j * (y - self.bend * x**2)
+        turned = np.exp(1j * self.angle) * (z + self.c * z * np.abs(z) ** 2)
+        z = turned + self.r * np.conj(z) ** (self.k - 1)
+        return np.stack([z.real, z.imag + self.bend * z.real**2], axis=-1)
 
 
 def at(rule, *y):
@@ -131,8 +134,8 @@ def test_the_cycle_that_is_predicted_is_there():
     ("r", "criticality", "words"),
     [
         (0.0, "supercritical", "is 0 within"),
-        (0.1, "supercritical", "less than |l1|"),
-        (0.9, "undecided", "which the sign cannot see"),
+        (0.1, "supercritical", "size 0.2, less than |l1|"),
+        (0.9, "undecided", "size 1.8, which the sign cannot see"),
     ],
 )
 def test_a_1_to_4_resonance_is_named_and_weighed(r, criticality, words):
