@@ -7,7 +7,7 @@ import numpy as np
 import sympy
 
 from analysis.how_sampling_shapes._recipes import Recipe, rotations
-from prefdyn import MRSDPO, MRSIPO, fixed_point
+from prefdyn import fixed_point
 from prefdyn.policies import softmax_jacobian
 from prefdyn.rules import Rule
 
@@ -60,7 +60,7 @@ def pulls_of_ipo(r: Recipe) -> Array:
     return 1j * signs * np.asarray(r.lam)[..., None] * turning / np.asarray(r.beta)[..., None]
 
 
-def pulls_by_differences(rule: MRSIPO | MRSDPO) -> Array:
+def pulls_by_differences(rule: Any) -> Array:
     """``g`` of a single driven rule, by differences of its drive (nothing cured is used)."""
     policy = fixed_point(rule).policy
     mu, h = rule.lam * policy + (1 - rule.lam) * rule.mu0, 1e-6

@@ -1,6 +1,7 @@
 """Where cured rounds are stable: regions derived from polynomials, against the shipped rules."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -218,7 +219,7 @@ class BestFractionSearched(Check):
         return MRSIPO(game(rng, K), log_uniform(rng, 0.02, 1), rng.uniform(0, 0.95), 1.0)
 
     def predict(self, rule):
-        x = stability(rule).multipliers
+        x: Any = stability(rule).multipliers
         y, room = np.abs(x.imag).max(), 1 - float(rule.alpha)
         kappa = min(1.0, room / (room**2 + y**2))
         return np.hypot(1 - kappa * room, kappa * y)

@@ -1,6 +1,7 @@
 """How fast cured rounds settle: an adaptive beta, and small optimistic rounds."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -199,7 +200,8 @@ class EvenResponsesSlow(Check):
     def observe(self, instance):
         a, alpha, tau = instance
         rule = MRSIPO(games.cycle(4, a), tau / (1 - alpha), alpha, 1.0)
-        y = np.abs(stability(rule).multipliers.imag).max()
+        x: Any = stability(rule).multipliers
+        y = np.abs(x.imag).max()
         return stability(Optimistic(Inexact(rule, 1 / (2 * y)))).spectral_radius
 
 
@@ -219,7 +221,8 @@ class SimulatedSpeed(Check):
     def cured(self, instance):
         alpha, tau = instance
         rule = rps(0.4, tau / (1 - alpha), alpha, 1.0)
-        return Optimistic(Inexact(rule, 0.3 * np.sqrt(3) * float(rule.beta)))
+        beta = tau / (1 - alpha)
+        return Optimistic(Inexact(rule, 0.3 * np.sqrt(3) * beta))
 
     def observe(self, instance):
         return rate(self.cured(instance), [0.7, 0.2, 0.1], far=1e-3, near=1e-10)
