@@ -16,8 +16,9 @@ BLOCKS = 20
 """Blocks whose means give the errors."""
 LEAST = 200
 """Rounds that exponents need: ten per block."""
-UNSTEADY, NEGLIGIBLE = 6.0, 1e-3
-"""Halves that differ by more than this many errors, and by more than this, do not agree."""
+UNSTEADY, NEGLIGIBLE = 10.0, 1e-3
+"""Halves that differ by more than this many errors, and by more than this, do not agree; the errors
+are from the blocks within each half, and five standard deviations of the difference."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ def lyapunov(
     number = directions if count is None else whole(count, "count")
     if number > directions:
         raise InputError(f"count is {number}, but only {directions} directions carry dynamics.")
-    # The directions settle much faster than the run: a tenth of the rounds is theirs.
-    turning = min(settle // 2, rounds // 10)
+    # The directions settle, too, next to an onset slowly: a quarter of the rounds is theirs.
+    turning = min(settle // 2, rounds // 4)
     state = settled(rule, begin(rule, start), settle - turning)
     result = along_run(rule, state, rounds, number, turning)
     if result.exponents.ndim == 1 and np.isnan(result.exponents).any():
@@ -142,7 +143,9 @@ def _averages(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     errors = blocks.std(axis=0, ddof=1) / np.sqrt(BLOCKS)
     half = BLOCKS // 2
     differ = np.abs(blocks[:half].mean(axis=0) - blocks[half:].mean(axis=0))
-    steady = (differ <= np.maximum(UNSTEADY * errors, NEGLIGIBLE)).all(axis=-1)
+    spread = np.mean([part.var(axis=0, ddof=1) for part in (blocks[:half], blocks[half:])], axis=0)
+    limit = UNSTEADY * np.sqrt(spread / BLOCKS)
+    steady = (differ <= np.maximum(limit, NEGLIGIBLE)).all(axis=-1)
     order = np.argsort(-exponents, axis=-1, kind="stable")
     exponents, errors = (np.take_along_axis(x, order, axis=-1) for x in (exponents, errors))
     return exponents, errors, steady

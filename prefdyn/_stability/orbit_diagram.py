@@ -39,7 +39,7 @@ class OrbitDiagram:
     distance
         Distance of the two directions' sets of policies at each value (n,): the mean over the
         points of each of the largest difference of a probability from the nearest point of the
-        other, the larger of both.  None for one direction.
+        other, the larger of both.  NaN for one direction.
     hysteresis
         Where the directions end on different attractors (n,): the distance exceeds `tolerance` and
         what the sets differ in themselves, and does not shrink in four times as many rounds.
@@ -51,15 +51,13 @@ class OrbitDiagram:
     values: np.ndarray
     directions: tuple[str, ...]
     policies: dict[str, np.ndarray]
-    distance: np.ndarray | None
-    hysteresis: np.ndarray | None
+    distance: np.ndarray
+    hysteresis: np.ndarray
     tolerance: float
 
     @property
     def intervals(self) -> tuple[tuple[float, float], ...]:
         """First and last value of each stretch on which the directions differ."""
-        if self.hysteresis is None:
-            return ()
         edges = np.diff(np.concatenate([[0], self.hysteresis.astype(int), [0]]))
         ends = zip(np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1, strict=True)
         return tuple((float(self.values[a]), float(self.values[b])) for a, b in ends)
@@ -118,7 +116,8 @@ def orbit_diagram(
         order = slice(None) if name == "up" else slice(None, None, -1)
         swept = _sweep(rule, parameter, values[order], start, settle, keep)
         policies[name], states[name] = (part[order] for part in swept)
-    distance = hysteresis = None
+    distance = np.full(len(values), np.nan)
+    hysteresis = np.zeros(len(values), dtype=bool)
     if len(directions) == 2:
         distance, apart = _compare(policies["up"], policies["down"], tolerance)
         hysteresis = apart.copy()

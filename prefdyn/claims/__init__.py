@@ -15,6 +15,7 @@ import difflib
 from prefdyn._errors import InputError
 from prefdyn.claims import (
     _adaptive_sampling,
+    _bifurcations,
     _cures,
     _displacement,
     _dpo,
@@ -23,6 +24,7 @@ from prefdyn.claims import (
     _ipo,
     _kernel,
     _laboratory,
+    _long_run,
     _rounds,
     _slime,
     _spo,
@@ -36,6 +38,8 @@ _READING_ORDER = (
     _ipo,
     _adaptive_sampling,
     _rounds,
+    _bifurcations,
+    _long_run,
     _dpo,
     _game_solvers,
     _kernel,

@@ -106,7 +106,9 @@ def test_chaos_and_escape_on_the_line():
 
 def test_a_rule_that_takes_one_state_at_a_time():
     class Pull(LogitRule):
-        K = 3
+        @property
+        def K(self):
+            return 3
 
         def update(self, theta):
             return np.array([theta[k] / 2 + (k == 0) for k in range(3)])

@@ -80,7 +80,7 @@ def test_a_single_direction_compares_nothing():
     )
     assert set(found.policies) == {"down"}
     assert found.policies["down"].shape == (2, 8, 2)
-    assert found.distance is None
+    assert np.isnan(found.distance).all()
     assert found.intervals == ()
 
 

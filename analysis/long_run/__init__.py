@@ -1,0 +1,1 @@
+"""Checks of what long runs do: exponents, locking, chaos, basins (RUN-*)."""
