@@ -2,5 +2,5 @@
 
 from importlib import import_module
 
-for name in ("cpu", "llm", "geometry"):
+for name in ("cpu", "llm", "geometry", "sweep"):
     import_module(f"benchmarks.{name}").main()

@@ -4,17 +4,19 @@
 is not computed: some of its blocks are, and a slice of it, by one worker and by two.
 """
 
-import os
+import itertools
+import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.timing import PACKAGES, Table, environment, report
+from benchmarks.timing import PACKAGES, Row, Table, environment, interleaved, load, report
 from prefdyn import MRSIPO, ensemble, plan_sweep, sweep
 from prefdyn.games import rock_paper_scissors
 
@@ -30,9 +32,9 @@ AXES = {
 SLICE: dict[str, Any] = AXES | {"beta": AXES["beta"][::100]}
 """Ten of the thousand values of beta: the same blocks, a hundredth of their number."""
 CORES = (1, 2, 16, 128, 1024)
-MEASURED = 12
+MEASURED, REPEATS = 12, 2
 SUBMIT = 1e-3
-"""Seconds that a scheduler needs for one task, by the manual of dask: a bound on very many cores."""
+"""Seconds of the scheduler for one task, by the manual of dask: a bound on very many cores."""
 
 
 def plan() -> tuple[Any, Table, Table]:
@@ -69,79 +71,95 @@ def plan() -> tuple[Any, Table, Table]:
     return found, cost, expected
 
 
-def overhead() -> tuple[float, float]:
-    """Processor seconds of a block as a sweep, and of its runs alone."""
+def overhead() -> Row:
+    """A sweep of one block, against the runs in it alone."""
     block = AXES | {"beta": AXES["beta"][500:501], "alpha": AXES["alpha"][:20]}
     beta, alpha, lam = np.ix_(block["beta"], block["alpha"], block["lam"])
     rule = RULE.replace(beta=beta[..., None], alpha=alpha[..., None], lam=lam[..., None])
-
-    def runs() -> None:
-        shape = (*map(len, block.values()), 3)
-        starts = np.broadcast_to(block["start"], shape)
-        ensemble(rule, starts, ROUNDS, reducers=REDUCERS[:2])
+    starts = np.broadcast_to(block["start"], (*map(len, block.values()), 3))
+    reducers = REDUCERS[:2]
 
     with tempfile.TemporaryDirectory() as folder:
-        sweeps = iter(range(100))
+        numbers = itertools.count()
 
-        def one_sweep() -> None:
-            out = Path(folder) / f"{next(sweeps)}.zarr"
-            sweep(RULE, block, REDUCERS[:2], rounds=ROUNDS, out=out)
+        def whole() -> None:
+            out = Path(folder) / f"{next(numbers)}.zarr"
+            sweep(RULE, block, reducers, rounds=ROUNDS, out=out)
 
-        whole, alone = (_processor(function) for function in (one_sweep, runs))
-    return whole, alone
-
-
-def _processor(function: Callable[[], None], repeats: int = 5) -> float:
-    function()
-    seconds = []
-    for _ in range(repeats):
-        begun = time.process_time()
-        function()
-        seconds.append(time.process_time() - begun)
-    return float(np.median(seconds))
+        seconds = interleaved(whole, lambda: ensemble(rule, starts, ROUNDS, reducers=reducers))
+    return Row(f"{starts[..., 0].size} orbits", "a sweep of one block", "its ensemble", *seconds)
 
 
-def scaling() -> Table:
-    """Blocks per second of the slice: in this process, by one worker and two, on a cluster."""
-    ways: list[tuple[str, dict[str, Any], int]] = [
-        ("this process", {}, 1),
-        ("two processes", {"workers": 2}, 2),
-    ]
-    rows = [(name, *_rate(more)) for name, more, _ in ways]
-    for workers in (1, 2):
-        with _cluster(workers) as client:
-            rows.append((f"a cluster of {workers}", *_rate({"client": client})))
-    base = {"this process": rows[0][3], "a cluster of 1": rows[2][3]}
-    versus = (1.0, rows[1][3] / base["this process"], 1.0, rows[3][3] / base["a cluster of 1"])
-    return Table(
+def scaling() -> tuple[Table, Table]:
+    """Processor seconds of the slice's blocks, and blocks per second by one worker and by two."""
+    ways: tuple[str, ...] = ("this process", "2 processes", "a cluster of 1", "a cluster of 2")
+    found = {way: [_slice(way) for _ in range(REPEATS)] for way in ways}
+    best = {way: max(run.rate for run in runs) for way, runs in found.items()}
+    single: dict[str, float] = dict.fromkeys(ways[:2], best[ways[0]]) | dict.fromkeys(ways[2:], best[ways[2]])
+    rate = Table(
         "From one worker to two",
-        ("by", "blocks", "seconds in all", "blocks per second, steady", "times one worker"),
-        [(*row, ratio) for row, ratio in zip(rows, versus, strict=True)],
-        "A slice of the map, by the wall clock.  Steady: between the first and the last block that "
-        "was marked, without the start of the workers.",
+        ("by", "blocks", "seconds in all", "blocks per second", "times one worker"),
+        [
+            (
+                way,
+                runs[0].blocks,
+                min(run.whole for run in runs),
+                best[way],
+                best[way] / single[way],
+            )
+            for way, runs in found.items()
+        ],
+        f"The slice, by the wall clock, best of {REPEATS}.  Blocks per second: from the first "
+        "to the last that was marked, without the start of the workers.",
     )
+    cost = Table(
+        "Processor seconds of a block",
+        ("by", "mean", "smallest", "median", "largest"),
+        [
+            (way, *(float(f(run.seconds)) for f in (np.mean, np.min, np.median, np.max)))
+            for way, runs in found.items()
+            for run in runs[:1]
+        ],
+        "The same blocks.  Workers that share the units of a core take more seconds each.",
+    )
+    return cost, rate
 
 
-def _rate(more: dict[str, Any]) -> tuple[int, float, float]:
-    """Blocks, seconds in all, and blocks per second once the workers run."""
-    with tempfile.TemporaryDirectory() as folder:
+@dataclass(frozen=True)
+class Run:
+    """One run of the slice: its blocks, wall time, blocks per second, processor time of each."""
+
+    blocks: int
+    whole: float
+    rate: float
+    seconds: np.ndarray
+
+
+def _slice(way: str) -> Run:
+    with tempfile.TemporaryDirectory() as folder, _workers(way) as more:
         out = Path(folder) / "map.zarr"
         begun = time.perf_counter()
         sweep(RULE, SLICE, REDUCERS, rounds=ROUNDS, out=out, **more)
         whole = time.perf_counter() - begun
-        marks = sorted(path.stat().st_mtime for path in (out / "sweep").glob("[0-9]*.json"))
-    return len(marks), whole, (len(marks) - 1) / (marks[-1] - marks[0])
+        marks = list((out / "sweep").glob("[0-9]*.json"))
+        times = [path.stat().st_mtime for path in marks]
+        seconds = np.array([json.loads(path.read_text())["seconds"] for path in marks])
+    return Run(len(marks), whole, (len(marks) - 1) / (max(times) - min(times)), seconds)
 
 
 @contextmanager
-def _cluster(workers: int) -> Iterator[Any]:
-    from distributed import Client, LocalCluster
+def _workers(way: str) -> Iterator[dict[str, Any]]:
+    """The arguments of `sweep` for a way to compute, while its workers are there."""
+    if way == "this process":
+        yield {}
+    elif way == "2 processes":
+        yield {"workers": 2}
+    else:
+        from distributed import Client, LocalCluster
 
-    with (
-        LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
-    ):
-        yield client
+        size: dict[str, Any] = {"n_workers": int(way[-1]), "threads_per_worker": 1}
+        with LocalCluster(**size, dashboard_address=":0") as cluster, Client(cluster) as client:
+            yield {"client": client}
 
 
 def main() -> None:
@@ -150,14 +168,13 @@ def main() -> None:
         "python -m benchmarks.sweep", (*PACKAGES, "zarr", "xarray", "dask", "distributed")
     )
     found, cost, expected = plan()
-    whole, alone = overhead()
+    tables = [cost, expected, *scaling()]
     notes = [
-        f"{found.points:.0e} orbits of {ROUNDS} rounds: {found.blocks} blocks.",
-        f"A sweep of one block takes {whole / alone:.2f} times the processor time of its runs "
-        f"({1e3 * (whole - alone):.0f} ms more: checks, trials, store, result), paid per sweep.",
-        f"Load {os.getloadavg()[0]:.1f} at the end.",
+        f"What a sweep adds to its runs (checks, trials, store, result) is paid once for all "
+        f"{found.blocks} blocks, but for the store.",
+        f"Load {load():.1f} at the end.",
     ]
-    report("sweep", "Maps", [], setting, [cost, expected, scaling()], notes)
+    report("sweep", "Maps of 10⁸ orbits", [overhead()], setting, tables, notes)
 
 
 if __name__ == "__main__":

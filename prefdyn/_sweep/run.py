@@ -6,6 +6,7 @@ block as it is done.  Only a few blocks are packed at a time, however many there
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -38,6 +39,7 @@ class Block:
 
     def run(self) -> int:
         """Compute, write, mark as done, and give the index."""
+        begun = time.process_time()
         try:
             arrays, refused = compute(
                 self.work, self.lines, self.store.wanted(self.index), (self.seed, self.index)
@@ -47,7 +49,7 @@ class Block:
                 f"{line.name} {line.labels[0]} to {line.labels[-1]}" for line in self.lines
             )
             raise InputError(f"in block {self.index} ({stretch}): {error}") from error
-        self.store.write(self.index, arrays, refused)
+        self.store.write(self.index, arrays, refused, time.process_time() - begun)
         return self.index
 
     def packed(self) -> bytes:

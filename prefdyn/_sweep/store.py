@@ -50,13 +50,18 @@ class Store:
         where = self.grid.where(index)
         return {name: known for name, known in self.results.items() if known.belongs(where)}
 
-    def write(self, index: int, arrays: dict[str, np.ndarray], refused: Refused) -> None:
-        """Write a block's values, one chunk of each array, and then its mark."""
+    def write(
+        self, index: int, arrays: dict[str, np.ndarray], refused: Refused, seconds: float
+    ) -> None:
+        """Write a block's values, one chunk of each array, and then its mark.
+
+        The mark also keeps the processor seconds that the block has taken.
+        """
         group = _opened(self.path, "r+")
         where = self.grid.where(index)
         for name, array in arrays.items():
             group[name][self.results[name].place(where)] = array
-        mark = {"digest": digest(arrays), "refused": refused}
+        mark = {"digest": digest(arrays), "refused": refused, "seconds": seconds}
         write_atomically(self._mark(index), lambda path: path.write_text(json.dumps(mark)))
 
     def done(self) -> set[int]:

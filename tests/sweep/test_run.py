@@ -16,7 +16,8 @@ from prefdyn import InputError, sweep
 from prefdyn._sweep import blocks_done, run
 from prefdyn.games import rock_paper_scissors
 from prefdyn.rules import FiniteSample
-from tests.sweep.test_store import Shaken, same
+from tests.sweep.shaken import Shaken
+from tests.sweep.test_store import same
 
 AXES: dict[str, Any] = {"size": np.linspace(0.1, 1.0, 5), "repeat": 2}
 SETTINGS: dict[str, Any] = {"rounds": 20, "reducers": ["last_policy", "entropy"], "work": 1}

@@ -6,39 +6,23 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import xarray
 
 import prefdyn
-from prefdyn import InputError, LogitRule, sweep
+from prefdyn import InputError, sweep
 from prefdyn._sweep import blocks_done
 from prefdyn._sweep import store as stores
 from prefdyn._sweep.blocks import Grid, cut
 from prefdyn.games import rock_paper_scissors
+from tests.sweep.shaken import Shaken, long_sweep
 
 ROOT = Path(__file__).parents[2]
 RULE = prefdyn.MRSIPO(rock_paper_scissors(0.4), beta=0.5, alpha=0.5, lam=1.0)
-
-
-@dataclass(eq=False)
-class Shaken(LogitRule):
-    """A user's rule that draws random numbers."""
-
-    size: float
-    stochastic: ClassVar[bool] = True
-    K: ClassVar[int] = 3  # pyright: ignore[reportIncompatibleMethodOverride]
-
-    def update(self, theta):
-        raise NotImplementedError
-
-    def step(self, state, t, rng):
-        assert rng is not None
-        return 0.5 * state + self.size * rng.normal(size=state.shape)
 
 
 AXES: dict[str, Any] = {"size": [0.1, 0.5, 1.0, 2.0], "repeat": 2}
@@ -87,18 +71,18 @@ def test_killed_anywhere_in_a_block_it_goes_on_to_the_same_bits(
 ):
     write, marked, calls = stores.Store.write, stores.write_atomically, []
 
-    def dying_write(store, index, arrays, refused):
+    def dying_write(store, index, arrays, *more):
         if index < 3:
-            return write(store, index, arrays, refused)
+            return write(store, index, arrays, *more)
         if moment == "between arrays":
             write_some = {"entropy": arrays["entropy"] * np.nan}
             monkeypatch.setattr(stores, "write_atomically", die)
-            return write(store, index, write_some, refused)
+            return write(store, index, write_some, *more)
         if moment == "before the mark":
             monkeypatch.setattr(stores, "write_atomically", die)
         if moment == "before":
             die()
-        write(store, index, arrays, refused)
+        write(store, index, arrays, *more)
         raise Killed
 
     def die(*_):
@@ -122,22 +106,10 @@ def test_killed_anywhere_in_a_block_it_goes_on_to_the_same_bits(
 SCRIPT = """
 import sys
 sys.path.insert(0, {root!r})
-from tests.sweep.test_store import long_sweep
+from tests.sweep.shaken import long_sweep
 if __name__ == "__main__":
     long_sweep({out!r}, workers={workers})
 """
-
-
-def long_sweep(out=None, **changes):
-    """Twenty-four blocks, each long enough to be killed in."""
-
-    def slow(rule, seed):
-        time.sleep(0.02)
-        return float(seed % 1000)
-
-    axes: dict[str, Any] = {"size": np.linspace(0.1, 1.0, 8), "repeat": 3}
-    settings: dict[str, Any] = {"rounds": 50, "reducers": ["entropy", slow], "work": 1}
-    return sweep(Shaken(1.0), axes, out=out, **(settings | changes))
 
 
 def killed(tmp_path, workers: int) -> int:
