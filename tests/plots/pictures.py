@@ -13,7 +13,7 @@ import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 
-from prefdyn import MRSIPO, LogitRule, Orbit, games, orbit, plots
+from prefdyn import MRSIPO, LogitRule, games, orbit, plots
 from prefdyn.plots.house import style
 
 BASELINE = Path(__file__).parent / "baseline"
@@ -113,11 +113,6 @@ def plane() -> Axes:
     return plots.fixed_point(np.full(4, 0.25), stable=False, ax=ax)
 
 
-def polygon() -> Axes:
-    ax = plots.cycle(np.random.default_rng(0).dirichlet(np.ones(5), size=60))
-    return plots.path(np.eye(5)[[0, 1, 2, 3]] * 0.5 + 0.1, ax)
-
-
 def basins() -> Axes:
     starts = plots.lattice(12)
     labels = starts.argmax(axis=-1)
@@ -211,26 +206,12 @@ def staircase() -> Axes:
     return plots.rotation(result)
 
 
-def zigzag() -> Axes:
-    policies = shares(0.5 + 0.3 * (-1) ** np.arange(60) * np.linspace(1, 0.3, 60))
-    return plots.orbit(Orbit(policies, np.log(policies), np.arange(60), "", None))
-
-
-def predicted_measured() -> Axes:
-    predicted = np.linspace(4, 9, 9)
-    off = 0.3 * (-1) ** np.arange(9)
-    return plots.predicted_measured(
-        predicted, predicted + off, error=0.4, quantity="period (rounds)"
-    )
-
-
 PICTURES: dict[str, Callable[[], Axes]] = {
     draw.__name__: draw
     for draw in (
         portrait,
         vector_field,
         plane,
-        polygon,
         basins,
         orbit_diagram,
         bifurcations,
@@ -239,8 +220,6 @@ PICTURES: dict[str, Callable[[], Axes]] = {
         cobweb,
         power,
         staircase,
-        zigzag,
-        predicted_measured,
     )
 }
 
