@@ -100,7 +100,9 @@ def roots(reduced: ReducedMap, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             size, scale = size[~better], scale[~better]
             if not lanes.size:
                 break
-    flat = last < 1e-9 * first
+    # Where a loss has flattened out, slopes are the rounding of large states, not 0.
+    with np.errstate(invalid="ignore"):
+        flat = last < 1e-9 * first * np.maximum(1.0, 1e-3 * np.abs(y).max(axis=-1))
     residual[flat | ~(residual <= TOLERANCE)] = np.inf
     return y, residual
 
@@ -166,9 +168,9 @@ class Catch:
         new = int(np.sum(~np.isin(tests, [-1, *self.labels[:half]])))
         return 1.0 if new == len(tests) else float(beta.ppf(CONFIDENCE, new + 1, len(tests) - new))
 
-    def sentence(self, what: str) -> str:
-        """The bound in words."""
-        failed = int(np.sum(self.labels < 0))
+    def sentence(self, what: str, elsewhere: int = 0) -> str:
+        """The bound in words; `elsewhere` starts found what does not count."""
+        failed = int(np.sum(self.labels < 0)) - elsewhere
         nothing = f"; {failed} starts led nowhere" if failed else ""
         return (
             f"{len(self.best)} {what} found from {len(self.labels)} random starts{nothing}. With "

@@ -123,7 +123,9 @@ def periodic_orbits(rule: Rule, period: int, starts: int = 256, *, seed: int = 0
     short = int(shorter.sum())
     note = f" {short} starts led to cycles of a period that divides {period}." if short else ""
     what = f"cycle{'' if len(orbits) == 1 else 's'} of period {period}"
-    return PeriodicOrbits(orbits, catch.hits, len(y), catch.unseen, catch.sentence(what) + note)
+    return PeriodicOrbits(
+        orbits, catch.hits, len(y), catch.unseen, catch.sentence(what, short) + note
+    )
 
 
 def _orbit(reduced: ReducedMap, cycle: np.ndarray, residual: float) -> PeriodicOrbit:

@@ -7,6 +7,7 @@ from prefdyn import (
     MRSDPO,
     MRSIPO,
     FiniteSample,
+    GradientStep,
     InputError,
     LogitRule,
     Momentum,
@@ -15,7 +16,7 @@ from prefdyn import (
     games,
 )
 from prefdyn._stability._many import Catch
-from prefdyn.policies import softmax
+from prefdyn.policies import Tabular, softmax
 from tests.known_maps import Henon, Logistic
 
 
@@ -122,6 +123,14 @@ def test_starts_that_leave_the_domain_are_counted_not_fatal():
     lost = 32 - found.hits[0]
     assert 0 < lost < 32
     assert f"{lost} starts led nowhere" in found.complete
+
+
+def test_a_loss_that_flattens_out_has_no_fixed_point():
+    """DPO on one pair: steps die out towards infinity, where rounding looks like rest."""
+    rule = GradientStep("dpo", Tabular(np.zeros(3)), [(0, 1)], rate=0.2)
+    found = fixed_points(rule, starts=8)
+    assert found.points == ()
+    assert "0 fixed points found from 8 random starts; 8 starts led nowhere" in found.complete
 
 
 def test_batches_are_refused():
