@@ -20,8 +20,12 @@ from prefdyn._stability import (
     verdict,
 )
 from prefdyn.games.matrix import PreferenceMatrix
+from prefdyn.games.metrics import nash_equilibrium
 from prefdyn.policies.softmax import entropy
 from prefdyn.rules import Rule
+
+SUPPORTED = 1e-9
+"""Mass at the equilibrium of alpha = 1 from which a response belongs to it."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +160,7 @@ def advise(
             raise InputError(f"alpha = 1 is analysed for ipo and dpo only, not for {objective}.")
         if beta is not None:
             found["last_iterate"] = last = last_iterate(rule)
-            if last.kind == "cycling":
+            if last.kind == "cycling" and (lam < 1 or np.all(nash_equilibrium(game) > SUPPORTED)):
                 found["cures"] = _cures(rule, far_starts, seed)
     else:
         found.update(_thresholds(rule, beta, range))
