@@ -1,0 +1,1 @@
+"""Checks of what continuation finds on the package's maps: BIF-*."""
