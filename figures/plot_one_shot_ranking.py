@@ -12,6 +12,7 @@ from prefdyn.games import (
     copeland,
     is_transitive,
     random,
+    ranking_margin,
     smith_set,
     strongly_transitive,
 )
@@ -100,27 +101,10 @@ def differences(game: PreferenceMatrix, name: str) -> list[tuple[int, int]]:
     return list(pairwise(order))
 
 
-def tune(game: PreferenceMatrix, pairs: list[tuple[int, int]]) -> tuple[float, np.ndarray]:
-    """Largest margin by which some sampler ranks all pairs rightly, and that sampler (IPO-4)."""
-    from scipy.optimize import linprog
-
-    upper, lower = np.array(pairs).T
-    rows = game.P[upper] - game.P[lower]
-    solution = linprog(
-        np.append(np.zeros(game.K), -1.0),
-        A_ub=np.column_stack([-rows, np.ones(len(rows))]),
-        b_ub=np.zeros(len(rows)),
-        A_eq=[[1.0] * game.K + [0.0]],
-        b_eq=[1.0],
-        bounds=[(0, None)] * game.K + [(None, None)],
-    )
-    return -solution.fun, solution.x[:-1] / solution.x[:-1].sum()
-
-
 def tuned(game: PreferenceMatrix, pairs: list[tuple[int, int]]) -> np.ndarray:
-    """The sampler of `tune`, given full support; uniform where nothing is asked for."""
+    """The sampler of largest margin (IPO-4), given full support; uniform if nothing is asked."""
     uniform = np.full(game.K, 1 / game.K)
-    return 0.999 * tune(game, pairs)[1] + 0.001 * uniform if pairs else uniform
+    return 0.999 * ranking_margin(game, pairs)[1] + 0.001 * uniform if pairs else uniform
 
 
 def built_to_fail(mu: np.ndarray) -> PreferenceMatrix:

@@ -11,7 +11,7 @@ from scipy.special import rel_entr
 from analysis import Check
 from analysis._draws import game, interior, responses
 from analysis.how_sampling_shapes.samplers import FixedSamplerFails
-from prefdyn import MRS, PreferenceMatrix, learn_sampler
+from prefdyn import MRS, MRSIPO, PreferenceMatrix, fixed_point, learn_sampler
 from prefdyn.games import Evidence, condorcet_winner
 
 Array = np.ndarray
@@ -47,6 +47,33 @@ class LearningSucceeds(Check):
             for objective in ("ipo", "dpo")
         ]
         return [*first, learning.certified]
+
+
+class OnPolicyRoundsFail(Check):
+    """The construction against rounds that sample from their own policy and know the game."""
+
+    claim = "VOTE-4"
+    part = "rounds with any share lam on-policy: the winner is first at no fixed point"
+    comparison = "at_least"
+    tolerance = 0.0
+    instances = 40
+
+    def draw(self, rng):
+        K, alpha, lam = responses(rng), rng.uniform(0, 0.9), rng.uniform(0, 1)
+        tau = rng.uniform(0.15, 2)
+        eps = rng.uniform(0.3, 1) * (K - 2) * np.exp(-1 / tau) / (2 * K)
+        A = np.triu(np.full((K, K), eps), 1)
+        A[1, 2:] = 0.5
+        game = PreferenceMatrix(0.5 + A - A.T)
+        return MRSIPO(game, beta=tau / (1 - alpha), alpha=alpha, lam=lam)
+
+    def predict(self, instance):
+        return 0.0
+
+    def observe(self, instance):
+        assert condorcet_winner(instance.game) == 0
+        log_policy = fixed_point(instance).log_policy
+        return log_policy[1] - log_policy[0]
 
 
 def optimum(game: PreferenceMatrix, objective: str, mu: Array) -> Array:

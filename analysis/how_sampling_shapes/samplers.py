@@ -1,12 +1,14 @@
 """What the sampler does to the ranking of the one-shot optimum: IPO-3 to IPO-5."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from analysis import Check
 from analysis._draws import game, interior, responses
 from analysis.how_sampling_shapes.one_shot_ipo import OneShot, one_shot, shipped_optimum
 from prefdyn import PreferenceMatrix
-from prefdyn.games import condorcet_winner, is_transitive, smith_set
+from prefdyn.games import condorcet_winner, is_transitive, ranking_margin, smith_set
 
 Array = np.ndarray
 
@@ -21,23 +23,6 @@ def ordered(rng: np.random.Generator, K: int) -> PreferenceMatrix:
     """A transitive game in which lower indices beat higher ones, margins independent."""
     A = np.triu(rng.uniform(0, 0.5, (K, K)), 1)
     return PreferenceMatrix(0.5 + A - A.T)
-
-
-def best_sampler(rows: Array) -> tuple[float, Array]:
-    """``max_mu min_r (rows mu)_r`` over distributions mu, and the mu that reaches it."""
-    from scipy.optimize import linprog
-
-    count, K = rows.shape
-    # Variables (mu, margin): maximise the margin under margin - rows mu <= 0.
-    solution = linprog(
-        np.r_[np.zeros(K), -1.0],
-        A_ub=np.c_[-rows, np.ones(count)],
-        b_ub=np.zeros(count),
-        A_eq=np.r_[np.ones(K), 0.0][None],
-        b_eq=[1.0],
-        bounds=[(0, None)] * K + [(None, None)],
-    )
-    return -solution.fun, solution.x[:K]
 
 
 # ---------------------------------------------------------------------------------------- IPO-3
@@ -142,7 +127,7 @@ class SmithOnTop(Check):
         return 1e-9
 
     def observe(self, instance):
-        margin, mu = best_sampler(smith_rows(instance))
+        margin, mu = ranking_margin(instance, smith_pairs(instance))
         ranks = shipped_ranks(instance, 0.999 * mu + 0.001 / instance.K)
         inside = np.isin(np.arange(instance.K), smith_set(instance))
         return min(margin, ranks[inside].min() - ranks[~inside].max())
@@ -177,7 +162,7 @@ class SmithDuality(SmithOnTop):
         return solution.fun
 
     def observe(self, instance):
-        return best_sampler(smith_rows(instance))[0]
+        return ranking_margin(instance, smith_pairs(instance))[0]
 
 
 class CondorcetOnTop(Check):
@@ -206,11 +191,10 @@ class CondorcetOnTop(Check):
         return int(np.argmax(shipped_ranks(game, mu)))
 
 
-def smith_rows(game: PreferenceMatrix) -> Array:
-    """Differences of rows of P, one per pair (member of the Smith set, non-member)."""
-    top = list(smith_set(game))
-    rest = [i for i in range(game.K) if i not in top]
-    return np.array([game.P[i] - game.P[j] for i in top for j in rest])
+def smith_pairs(game: PreferenceMatrix) -> list[tuple[int, int]]:
+    """All pairs (member of the Smith set, non-member)."""
+    top = smith_set(game)
+    return [(i, j) for i in top for j in range(game.K) if j not in top]
 
 
 # ---------------------------------------------------------------------------------------- IPO-5
@@ -234,7 +218,7 @@ class OrderOutOfReach(Check):
         return -0.05
 
     def observe(self, instance):
-        return best_sampler(-np.diff(self.example(instance).P, axis=0))[0]
+        return ranking_margin(self.example(instance), list(pairwise(range(4))))[0]
 
 
 class OrderOutOfReachProof(OrderOutOfReach):
@@ -273,5 +257,5 @@ class ThreeAlwaysWork(Check):
         return 1e-12
 
     def observe(self, instance):
-        _, mu = best_sampler(-np.diff(instance.P, axis=0))
+        _, mu = ranking_margin(instance, [(0, 1), (1, 2)])
         return (-np.diff(shipped_ranks(instance, mu))).min()
