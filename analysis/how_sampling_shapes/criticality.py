@@ -96,9 +96,9 @@ class ShareOfSubcritical(Check):
 
     def summary(self, observations):
         counts = []
-        for K in (3, 4, 5, 6):
-            of_size = np.array([rest for k, *rest in observations if k == K])
-            counts.append(f"{of_size[:, 0].sum()} of {of_size[:, 1].sum()} at K = {K}")
+        for K in sorted({observed[0] for observed in observations}):
+            positive, number = np.sum([rest for k, *rest in observations if k == K], axis=0)
+            counts.append(f"{positive} of {number} at K = {K}")
         return "subcritical " + ", ".join(counts)
 
 

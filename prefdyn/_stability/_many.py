@@ -100,9 +100,10 @@ def roots(reduced: ReducedMap, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             size, scale = size[~better], scale[~better]
             if not lanes.size:
                 break
-    # Where a loss has flattened out, slopes are the rounding of large states, not 0.
+    # Where a loss has flattened out, slopes are the rounding of large states rather than 0.
     with np.errstate(invalid="ignore"):
-        flat = last < 1e-9 * first * np.maximum(1.0, 1e-3 * np.abs(y).max(axis=-1))
+        rounding = 1e-9 * np.maximum(1.0, np.abs(y).max(axis=-1))
+        flat = (last < 1e-9 * first) | ((last < 1e-6 * first) & (last < rounding))
     residual[flat | ~(residual <= TOLERANCE)] = np.inf
     return y, residual
 
