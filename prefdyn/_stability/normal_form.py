@@ -82,7 +82,7 @@ def normal_form(
     r"""Normal form at a fixed point or cycle that is about to lose stability (claim NS-1).
 
     With B and C the second and third derivatives of the map and M its Jacobian (Kuznetsov, Elements
-    of Applied Bifurcation Theory, 3rd ed., sections 5.4 and 8.7):
+    of Applied Bifurcation Theory, chapter 5):
 
     .. math::
        b &= \tfrac12\langle p, B(q,q)\rangle\qquad

@@ -98,7 +98,10 @@ def test_the_second_flip_of_the_logistic_map_is_one_of_its_cycle():
 
 
 def test_the_neimark_sacker_point_of_the_delayed_logistic_map():
-    """Kuznetsov, section 4.6: l1 = -2 for |q|^2 = 2."""
+    """By hand: B(x, y) = (-2 (x1 y2 + x2 y1), 0), C = 0, and the last term vanishes.
+
+    What is left is l1 = (2/sqrt 3) Im(1 + conj mu), mu = e^(i pi/3).
+    """
     found = at(DelayedLogistic(2.0), 0.5, 0.5)
     assert found.kind == "neimark_sacker"
     assert close(found, -1.0)
