@@ -88,14 +88,16 @@ def periodic_orbits(result: "PeriodicOrbits", ax: Axes | None = None, **mark: An
     ax = axes_for(result.orbits[0].policies.shape[-1], ax) if result.orbits else axes(ax)
     for index, found in enumerate(result.orbits):
         own = colour(index)
+        stable = found.spectral_radius < 1
         style = {
             "linestyle": ":",
             "linewidth": 0.9,
             "color": own,
             "marker": "D",
             "markersize": 5,
-            "markerfacecolor": own if found.spectral_radius < 1 else "white",
-            "label": f"period {found.period}",
+            "markerfacecolor": own if stable else "white",
+            "clip_on": False,  # whole at an edge, too
+            "label": f"period {found.period}, {'stable' if stable else 'unstable'}",
             "zorder": 4,
             **mark,
         }

@@ -38,7 +38,7 @@ def test_a_periodic_orbit_is_closed_and_hollow_where_unstable(r, face):
     (line,) = ax.lines
     np.testing.assert_allclose(vertices(line), three[[0, 1, 0]] @ ax.corners_data)
     assert (line.get_markerfacecolor() == "white") == face
-    assert line.get_label() == "period 2"
+    assert line.get_label() == f"period 2, {'unstable' if face else 'stable'}"
 
 
 def test_no_fixed_points_make_no_marks():
