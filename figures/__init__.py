@@ -25,6 +25,8 @@ ORDER = (
     "stability_region",
     "onset",
     "hysteresis",
+    "mode_locking",
+    "basins",
     "collapse",
     "cyclic_collection",
     "transitive_collection",

@@ -15,8 +15,10 @@ KEPT = 1000
 LONGEST = 200
 """Longest return time of a cycle."""
 FLEEING = 1.0
-"""Nats by which the smallest log-probability still falls in `KEPT` rounds of a run that goes to the
-boundary."""
+"""Nats by which the smallest log-probability of one half of `KEPT` rounds is below the other half's
+in a run that goes to the boundary."""
+CLOSE = 1e-3
+"""Largest range of a probability in a run that still decays to a fixed point, slowly."""
 CERTAIN = 3.0
 """Errors by which an exponent must differ from 0 for it to be positive."""
 
@@ -51,10 +53,11 @@ class Attractor:
 
 def attractors(rule: Rule, states: np.ndarray) -> list[Attractor]:
     """The attractors on which settled runs (m, n) are."""
+    log_policies, after = record(rule, states, KEPT)
+    before, later = (half.min(axis=(0, -1)) for half in np.split(log_policies, 2))
     with np.errstate(invalid="ignore"):
-        first = rule.log_policy(states).min(axis=-1)
-        policies, after = record(rule, states, KEPT)
-        stays = np.isfinite(first) & (rule.log_policy(after).min(axis=-1) > first - FLEEING)
+        stays = np.isfinite(later) & (later > before - FLEEING)
+        policies = np.exp(log_policies)
     staying = np.flatnonzero(stays)
     found = [Attractor("boundary", None, last[None], *[np.nan] * 3) for last in policies[-1]]
     if len(staying):
@@ -70,6 +73,8 @@ def _attractor(run: np.ndarray, returns: int, exponent: float, error: float) -> 
     if returns:
         kind = "fixed point" if returns == 1 else "cycle"
         return Attractor(kind, returns, run[-returns:], exponent, error, np.nan)
+    if exponent < -CERTAIN * error and np.ptp(run, axis=0).max() < CLOSE:
+        return Attractor("fixed point", 1, run[-1:], exponent, error, np.nan)
     chaos = float(zero_one(run).value)
     positive = exponent > CERTAIN * error
     if positive and chaos > CHAOTIC:

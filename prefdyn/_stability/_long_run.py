@@ -58,13 +58,13 @@ def moments(rule: Rule, state: np.ndarray, rounds: int) -> tuple[np.ndarray, ...
 
 
 def record(rule: Rule, state: np.ndarray, rounds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Policies (rounds, ..., K) after each of the next rounds, and the last state; unchecked."""
-    policies = []
+    """Log-policies (rounds, ..., K) of the next rounds, and the last state; unchecked."""
+    log_policies = []
     with np.errstate(over="ignore", invalid="ignore"):
         for t in range(rounds):
             state = rule.step(state, t, None)
-            policies.append(np.exp(rule.log_policy(state)))
-    return np.stack(policies), state
+            log_policies.append(rule.log_policy(state))
+    return np.stack(log_policies), state
 
 
 def long_run(source: Any, start: Any, rounds: int, settling: int, least: int) -> np.ndarray:
@@ -79,9 +79,9 @@ def long_run(source: Any, start: Any, rounds: int, settling: int, least: int) ->
         rule = source.skeleton
         rounds, settling = count(rounds, "rounds"), count(settling, "settle", least=0)
         refuse_short(rounds, least)
-        policies, last = record(rule, settle(rule, begin(rule, start), settling), rounds)
+        log_policies, last = record(rule, settle(rule, begin(rule, start), settling), rounds)
         checked(last)
-        return policies
+        return np.exp(log_policies)
     policies = np.asarray(source, dtype=float)
     if policies.ndim < 2:
         raise InputError(

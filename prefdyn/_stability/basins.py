@@ -112,13 +112,12 @@ def basins(
     rounds = count(rounds, "rounds", least=2 * FIRST)
     states, features, followed = _settled(family, begun, rounds, tolerance)
     groups = _groups(features, followed > 0, tolerance)
-    labels = _lasting(family, states, features, groups, rounds, tolerance)
+    labels, settled = _lasting(family, states, groups, rounds, tolerance)
     sizes = np.bincount(labels[labels >= 0], minlength=labels.max() + 1)
     order = np.argsort(-sizes, kind="stable")
     labels = np.where(labels >= 0, np.argsort(order)[labels], -1)
-    chosen = [int(np.flatnonzero(labels == k)[0]) for k in range(len(order))]
-    found = tuple(attractors(some_of(family, len(chosen)), states[chosen])) if chosen else ()
-    arrival = _arrivals(family, begun, labels, found, followed, tolerance)
+    found = tuple(attractors(some_of(family, len(order)), settled[order])) if len(order) else ()
+    arrival = _arrivals(family, begun, labels, found, followed, rounds, tolerance)
     fractions = sizes[order] / len(starts)
     return Basins(
         starts,
@@ -198,33 +197,29 @@ def _groups(features: np.ndarray, steady: np.ndarray, tolerance: float) -> np.nd
     )
 
 
-def _lasting(family, states, features, labels, rounds, tolerance) -> np.ndarray:
-    """Labels after a longer look at one run of each group, renumbered."""
+def _lasting(
+    family: Rule, states: np.ndarray, labels: np.ndarray, rounds: int, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels after a longer look at one run of each group, and the runs' states then."""
     number = labels.max() + 1
     if number == 0:
-        return labels
+        return labels, states[:0]
     chosen = [int(np.flatnonzero(labels == k)[0]) for k in range(number)]
-    basis, known = tangent(family), features[chosen]
+    basis = tangent(family)
     push = NUDGE * basis @ np.cos(1.0 + np.arange(basis.shape[1]))
-    both = np.concatenate([states[chosen], states[chosen] + push])
-    twice = some_of(family, len(both))
-    both = advance(twice, both, rounds // 2)
-    _, *window = moments(twice, both, rounds // 4)
+    twice = some_of(family, 2 * number)
+    both = advance(twice, np.concatenate([states[chosen], states[chosen] + push]), rounds // 2)
+    both, *window = moments(twice, both, rounds // 4)
     alone, pushed = np.split(np.concatenate(window, axis=-1), 2)
-    target = np.full(number, -1)
-    for k in range(number):
-        near = np.abs(known - pushed[k]).max(axis=-1) < tolerance
-        stood = np.abs(known[k] - alone[k]).max() < tolerance
-        if near[k]:
-            target[k] = k
-        elif near.any() and not stood:  # it was on its way
-            target[k] = int(np.argmax(near))
-    # Those that a group has joined may have joined others; what is left counts from 0.
-    for _ in range(number):
-        target = np.where(target >= 0, target[target], -1)
-    kept = np.unique(target[target >= 0])
-    renumbered = np.where(target >= 0, np.searchsorted(kept, target), -1)
-    return np.where(labels >= 0, renumbered[labels], -1)
+    with np.errstate(invalid="ignore"):
+        stands = np.abs(pushed - alone).max(axis=-1) < tolerance
+        near = np.abs(alone[:, None] - alone).max(axis=-1) < tolerance
+    # Those that were still on their way are now where another group is: the first one stands for
+    # both, unless a push drives it off.
+    first = np.array([np.flatnonzero(stands & row)[:1].sum() for row in near])
+    kept = np.unique(first[stands])
+    renumbered = np.where(stands, np.searchsorted(kept, first), -1)
+    return np.where(labels >= 0, renumbered[labels], -1), both[kept]
 
 
 def _arrivals(
@@ -233,6 +228,7 @@ def _arrivals(
     labels: np.ndarray,
     found: tuple[Attractor, ...],
     followed: np.ndarray,
+    most: int,
     tolerance: float,
 ) -> np.ndarray:
     """Rounds (m,) from which on each run was near its attractor whenever it was looked at."""
@@ -241,9 +237,11 @@ def _arrivals(
     trees = [KDTree(attractor.policies) for attractor in found]
     arrived, last = np.full(len(labels), np.nan), 0
     kinds = np.array([attractor.kind for attractor in found] + [""])[labels]
-    lost = ~np.isin(kinds, ["", "boundary"])
-    for now in _ladder(followed.max()):
-        active = np.flatnonzero(lost & (followed >= now))
+    moves = ~np.isin(kinds, ["", "boundary"])
+    for now in _ladder(most):
+        active = np.flatnonzero(moves & ((followed >= now) | np.isnan(arrived)))
+        if not len(active):
+            break
         states[active] = advance(some_of(family, len(active)), states[active], now - last)
         policies = np.exp(family.log_policy(states))
         for k, tree in enumerate(trees):

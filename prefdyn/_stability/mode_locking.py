@@ -183,7 +183,7 @@ class _Search:
     def __call__(self, points: np.ndarray) -> np.ndarray:
         family = along(self.rule, self.names, list(points.T))
         state = settled(family, begin(family, self.start), self.settle)
-        policies, _ = record(family, state, self.rounds)
+        policies = np.exp(record(family, state, self.rounds)[0])
         number, error = each_run(policies, rotation, 2)
         returns = return_times(policies, self.longest)
         turns, periods = np.zeros(len(points)), (returns == 1).astype(float)

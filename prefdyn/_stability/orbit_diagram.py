@@ -139,7 +139,7 @@ def _sweep(rule, parameter, values, start, settling, keep) -> tuple[np.ndarray, 
     for value in values:
         here = set_parameter(rule, parameter, float(value))
         visited, state = record(here, settled(here, state + push, settling), keep)
-        policies.append(visited)
+        policies.append(np.exp(visited))
         states.append(state)
     return np.stack(policies), np.stack(states)
 
@@ -152,7 +152,7 @@ def _later(family: Rule, state: np.ndarray, settling: int, keep: int) -> np.ndar
     """
     visited, _ = record(family, settled(family, state, PATIENCE * settling), settling + keep)
     drawn = np.random.default_rng(0).choice(len(visited), min(len(visited), DRAWN), replace=False)
-    return np.moveaxis(visited[np.sort(drawn)], 0, 1)
+    return np.moveaxis(np.exp(visited[np.sort(drawn)]), 0, 1)
 
 
 def _compare(up: np.ndarray, down: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:

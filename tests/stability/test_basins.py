@@ -81,7 +81,7 @@ def test_a_bistable_game_over_three_responses():
 
 
 def test_a_bistable_game_over_four_responses():
-    found = basins(MRSIPO(four(UPPER), BETA, 0.3, 1.0), 22)
+    found = basins(MRSIPO(four(UPPER), BETA, 0.3, 1.0), 22, rounds=8192)
     assert kinds(found) == ["closed curve", "fixed point"]
     assert 0 < found.fractions[1] < 0.06
     assert "Sobol" in found.sampling
