@@ -15,8 +15,9 @@ from prefdyn._errors import InputError
 
 Array = np.ndarray
 
-FIRST, SMALLEST = 1e-2, 1e-9
-"""First and smallest step, in the curve's metric, where a range has length 1."""
+FIRST, COARSE, SMALLEST = 1e-2, 1e-6, 1e-9
+"""First step, one that is fine whatever the multipliers do, and the smallest, in the curve's
+metric, where a range has length 1."""
 NEWTON_STEPS = 12
 TOLERANCE, SHORT = 1e-9, 1e-6
 """Residual, relative to its slope, and step, relative to the point, before the last Newton step:
@@ -44,6 +45,10 @@ class Curve(Protocol):
 
     def linear(self, x: Array) -> tuple[Array, Array]:
         """F, one entry less than x has, and its derivative, one row less than columns."""
+        ...
+
+    def resolved(self, before: Array, after: Array) -> bool:
+        """Whether two points are near enough to be neighbours."""
         ...
 
     def passed(self, x: Array) -> "Curve":
@@ -233,6 +238,8 @@ def _step(
         raise Failed("the curve leaves the range in a turn")
     if (weights**2 * along) @ following < TURN * np.linalg.norm(weights * following):
         raise Failed("the curve turns too sharply")
+    if size > COARSE and not curve.resolved(x, new):
+        raise Failed("the multipliers change too fast")
     return new, following
 
 

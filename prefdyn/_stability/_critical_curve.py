@@ -86,6 +86,10 @@ class CriticalCurve:
         chosen = np.take_along_axis(values, self.critical(values), axis=-1)
         return np.log(np.abs(chosen)).mean(axis=-1)
 
+    def resolved(self, before: Array, after: Array) -> bool:
+        """As of the cycles."""
+        return self.cycles.resolved(before, after)
+
     def passed(self, x: Array) -> Self:
         """With the critical multiplier at x to stay near."""
         if self.kind != "neimark_sacker":

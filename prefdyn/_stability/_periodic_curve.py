@@ -17,6 +17,12 @@ SHIFT = 1e-5
 """Half-width of central differences along a parameter's coordinate, which has range 1."""
 
 
+CHANGE = 0.5
+"""Largest change of a multiplier from point to point, relative to the largest of them and 1."""
+SHRUNK = 1e-4
+"""A cycle this much smaller than at the last point is the shorter one that it was born from."""
+
+
 @dataclass(frozen=True)
 class PeriodicCurve:
     """``step(y; u) - y = 0`` for ``x = (y, u)``: coordinates y (m,), parameters u in [0, 1].
@@ -100,6 +106,24 @@ class PeriodicCurve:
         y, u = self.split(x)
         points = self.map_at(u).cycle(y)
         return np.array([points[d] - y for d in self._early]).reshape(-1, len(y))
+
+    def resolved(self, before: Array, after: Array) -> bool:
+        """Whether no multiplier has crossed the unit disc unseen, nor the cycle become a shorter.
+
+        Sorted real and sorted imaginary parts are continuous, which multipliers in any one order
+        are not.
+        """
+        one, other = self.multipliers(before), self.multipliers(after)
+        change = max(
+            np.abs(np.sort(part(one)) - np.sort(part(other))).max(initial=0)
+            for part in (np.real, np.imag)
+        )
+        if change > CHANGE * max(1.0, np.abs(one).max(initial=0)):
+            return False
+        if self.apart is None:
+            return True
+        then, now = (np.linalg.norm(gap, axis=-1) for gap in (self.apart, self.separations(after)))
+        return bool(np.all(now > SHRUNK * then))
 
     def passed(self, x: Array) -> Self:
         """With the separations at x to compare the next point's with."""

@@ -21,6 +21,10 @@ from prefdyn.rules._rule import Rule
 Array = np.ndarray
 
 KINDS = ("neimark_sacker", "flip", "fold")
+SEARCH = 0.1
+"""Longest step of the branch on which a bifurcation is looked for."""
+MET = 1e-3
+"""Angle below which a second critical multiplier is real: a double one has half the digits."""
 RESONANCES = {"1:3 resonance": -0.5, "1:4 resonance": 0.0}
 """Cosines of the angles at which a Neimark-Sacker curve passes strong resonances."""
 DEGENERATE = {"neimark_sacker": "Chenciner", "flip": "generalised flip", "fold": "cusp"}
@@ -200,7 +204,7 @@ def _nearest(
                 f"start is {near!r}: give a Bifurcation, or a value of each parameter."
             ) from None
         rule = second.set(first.set(rule, here), there)
-    branch = continuation(rule, first.parameter, (first.low, first.high))
+    branch = continuation(rule, first.parameter, (first.low, first.high), step=SEARCH)
     wanted = ("neimark_sacker", "flip") if kind is None else (kind,)
     found = [b for b in branch.bifurcations if b.kind in wanted]
     at = f"{second.parameter} = {second.current(rule):.6g}"
@@ -324,7 +328,7 @@ def _events(path: Path) -> tuple[BoundaryEvent, ...]:
 def _meeting(kind: str, other: complex) -> str:
     """What it is called where another multiplier is on the unit circle, too."""
     angle = abs(np.angle(other))
-    second = "fold" if angle < REAL else "flip" if angle > np.pi - REAL else "neimark_sacker"
+    second = "fold" if angle < MET else "flip" if angle > np.pi - MET else "neimark_sacker"
     if kind == second:
         return {"fold": "1:1 resonance", "flip": "1:2 resonance"}.get(kind, "double Neimark-Sacker")
     both = [word for word in ("fold", "flip", "neimark_sacker") if word in (kind, second)]

@@ -33,7 +33,7 @@ SINGULAR = 1e-5
 """Singular value of the curve's slope, relative to its largest, below which branches cross."""
 REAL = 1e-6
 """Angle in radians below which a critical multiplier counts as real: a located one has rounding."""
-BIRTH = (1e-2, 3e-2, 1e-3, 1e-1)
+BIRTH = (1e-3, 3e-3, 1e-4, 1e-2)
 """Steps tried, relative to the state, from a flip to its doubled cycle."""
 
 

@@ -26,9 +26,9 @@ CLAIMS = (
         "MRS-IPO, lam = 1, on a Condorcet winner of margin m over rps(.482) (MRS-14). In the plane "
         "of beta and alpha the unstable recipes lie below an arch that begins and ends at alpha = "
         "0; above its top, alpha = .837 at m = .05 and .630 at m = .08, every beta is stable. l1 "
-        "is positive on the small-beta side and changes sign at one point of the arch, (beta, alpha) "
-        "= (.1177, .8067) and (.0847, .5700). So below the window the winner's fixed point is "
-        "stable again, but only from nearby: at alpha = 1/2, m = .02 and .05, starts near it "
+        "is positive on the small-beta side and changes sign at one point of the arch, (beta, "
+        "alpha) = (.1177, .8067) and (.0847, .5700). So below the window the winner's fixed point "
+        "is stable again, but only from nearby: at alpha = 1/2, m = .02 and .05, starts near it "
         "return at .5 to .99 times the lower end, while far starts keep cycling with max|pi - "
         "pi*| > .95; 1 % above the upper end far starts return, too. The cyclic dueling matrix has "
         "the same island, with the change at (.0594, .2335).",
