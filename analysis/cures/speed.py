@@ -135,7 +135,7 @@ class AdaptiveDPO(Check):
     claim = "CURE-5"
     part = "MRS-DPO: rounds to 1e-9 over those of the best fixed fraction's rate"
     comparison = "report"
-    cases = (("minneapolis", 0.05), ("cycle:3:0.3", 0.3), ("cycle:5:0.3", 0.3))
+    cases = (("cycle:3:0.3", 0.3), ("cycle:5:0.3", 0.3))
 
     def observe(self, instance):
         name, tau = instance

@@ -170,14 +170,10 @@ class BestFraction(Wrapper):
     def jacobian(self, state: Array) -> Jacobian:
         """``(1 - kappa) I + kappa DF``, and the slope of kappa times the displacement."""
         inner, kappa = self.rule.jacobian(state), self.fraction(state)[..., None, None]
-        displacement, h = self.rule.step(state, 0, None) - state, 1e-6
-        slope = np.stack(
-            [
-                (self.fraction(state + h * e) - self.fraction(state - h * e)) / (2 * h)
-                for e in np.eye(self.K)
-            ],
-            axis=-1,
-        )
+        shifts = 1e-6 * np.eye(self.K).reshape(self.K, *(1,) * (state.ndim - 1), self.K)
+        beside = self.fraction(np.stack([state + shifts, state - shifts]))
+        slope = np.moveaxis((beside[0] - beside[1]) / 2e-6, 0, -1)
+        displacement = self.rule.step(state, 0, None) - state
         matrix = (1 - kappa) * np.eye(self.K) + kappa * inner.matrix
         return Jacobian(matrix + displacement[..., :, None] * slope[..., None, :], inner.by)
 

@@ -49,7 +49,7 @@ class Optimistic(TwoHalves):
     >>> plain = MRSIPO(games.rock_paper_scissors(0.4), beta=0.1, alpha=0.9, lam=1.0)
     >>> cured = Optimistic(Inexact(plain, 0.2))
     >>> [round(stability(rule).spectral_radius, 2) for rule in (plain, cured)]
-    [2.48, 0.74]
+    [2.48, 0.79]
     """
 
     rule: LogitRule | Inexact
