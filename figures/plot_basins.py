@@ -102,7 +102,7 @@ def findings(data: dict[str, np.ndarray]) -> list[str]:
 
 def draw(data: dict[str, np.ndarray]) -> Figure:
     """Basins, times, and the share along beta."""
-    drawing = figure(2.9)
+    drawing = figure(2.8)
     axes = drawing.subplots(1, 3, width_ratios=(1, 1.2, 1.05))
     _draw_basins(axes[0], data)
     _draw_times(drawing, axes[1], data)
@@ -112,6 +112,7 @@ def draw(data: dict[str, np.ndarray]) -> Figure:
 
 def _triangle(ax: Any, data: dict[str, np.ndarray], values: np.ndarray, **style: Any) -> Any:
     simplex_axes(3, ax=ax)
+    ax.set(xlim=(-1.05, 1.05), ylim=(-0.62, 1.3))  # room for the title above the corner's label
     x, y = project(data["starts"]).T
     return ax.scatter(x, y, c=values, s=11, marker="h", linewidths=0, **style)
 
