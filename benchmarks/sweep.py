@@ -95,7 +95,7 @@ def scaling() -> tuple[Table, Table]:
     ways: tuple[str, ...] = ("this process", "2 processes", "a cluster of 1", "a cluster of 2")
     found = {way: [_slice(way) for _ in range(REPEATS)] for way in ways}
     best = {way: max(run.rate for run in runs) for way, runs in found.items()}
-    single: dict[str, float] = dict.fromkeys(ways[:2], best[ways[0]]) | dict.fromkeys(ways[2:], best[ways[2]])
+    single = [best[ways[0]]] * 2 + [best[ways[2]]] * 2
     rate = Table(
         "From one worker to two",
         ("by", "blocks", "seconds in all", "blocks per second", "times one worker"),
@@ -105,9 +105,9 @@ def scaling() -> tuple[Table, Table]:
                 runs[0].blocks,
                 min(run.whole for run in runs),
                 best[way],
-                best[way] / single[way],
+                best[way] / alone,
             )
-            for way, runs in found.items()
+            for (way, runs), alone in zip(found.items(), single, strict=True)
         ],
         f"The slice, by the wall clock, best of {REPEATS}.  Blocks per second: from the first "
         "to the last that was marked, without the start of the workers.",

@@ -5,6 +5,7 @@ import math
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -113,12 +114,17 @@ def prepare(
         "seed": seed,
         "block": list(grid.block),
         "together": dict(done.source.forms),
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in LIBRARIES},
+        "versions": versions(),
     }
     per_response = any(RESPONSE in known.extra for known in results.values())
     responses = _responses(rule, lines) if per_response else None
     return Prepared(lines, done, grid, results, responses, seed, identity)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in LIBRARIES}
 
 
 def _check_repeats(rule: Rule, lines: tuple[Line, ...], asked: Any) -> None:

@@ -178,7 +178,7 @@ def test_another_rule_axis_or_version_is_refused(tmp_path, monkeypatch):
         sweep(RULE.replace(lam=0.5), {"beta": [0.1, 0.2]}, rounds=20, out=out, resume=True)
     with pytest.raises(InputError, match=r"its (axes|fingerprint) is"):
         sweep(RULE, {"beta": [0.1, 0.3]}, rounds=20, out=out, resume=True)
-    monkeypatch.setattr("prefdyn._sweep.prepare.version", lambda name: "0")
+    monkeypatch.setattr("prefdyn._sweep.prepare.versions", lambda: {"numpy": "0"})
     with pytest.raises(InputError, match="its versions is"):
         sweep(RULE, {"beta": [0.1, 0.2]}, rounds=20, out=out, resume=True)
 

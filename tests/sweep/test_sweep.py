@@ -200,6 +200,7 @@ def test_named_questions_answer_what_the_functions_do():
     assert found.critical_beta.dims == ("alpha",)
 
 
+@pytest.mark.slow
 def test_the_largest_exponent_of_the_logistic_map_is_log_two():
     found = sweep(Logistic(4.0), {"r": [3.2, 4.0], "start": [[0.6, 0.4]]}, ["lyapunov"])
     ordered, chaotic = found.lyapunov[:, 0].values
