@@ -20,13 +20,13 @@ def test_the_lead_is_that_of_the_whole_top():
 @pytest.fixture(scope="module")
 def data():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(figure, "GAMES", 3)
+        patch.setattr(figure, "GAMES", 4)
         patch.setattr(figure, "FIXED_GAMES", 20)
-        patch.setattr(figure, "LOOKS", np.array([10, 5000]))
+        patch.setattr(figure, "LOOKS", np.array([10, 30_000]))
         patch.setattr(figure, "BATCHES", np.array([20, 1000]))
         patch.setattr(figure, "REAL", {"cyclic": 0.0, "pandalm": 0.0})
         patch.setattr(figure, "REAL_RUNS", 1)
-        patch.setattr(figure, "RUNS", 3)
+        patch.setattr(figure, "RUNS", 7)
         patch.setattr(figure, "SIZES", (3, 6))
         patch.setattr(figure, "LEADS", np.array([0.1, 0.3]))
         return figure.compute(0)
