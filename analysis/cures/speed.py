@@ -181,6 +181,31 @@ class LimitOfSmallRounds(Check):
         return np.array([optimistic, optimistic, ahead, ahead])
 
 
+class FastestPerEvaluation(Check):
+    """Smaller, optimistic and extragradient rounds, each at its best fraction."""
+
+    claim = "CURE-6"
+    part = "alpha = 0, q = 1/2, 1, 2, 5, 20: which of three settles a turning pair fastest"
+    comparison = "agree"
+    cases = (np.array([0.5, 1, 2, 5, 20]),)
+
+    def predict(self, instance):
+        return np.array([2, 2, 1, 1, 1])
+
+    def observe(self, instance):
+        kappa = np.geomspace(1e-3, 1, 500)
+        winners = []
+        for q in instance:
+            small = Inexact(rps(0.4, 0.4 / np.sqrt(3) / q, 0.0, 1.0), kappa)
+            radii = [
+                np.min(stability(small).spectral_radius),
+                np.min(stability(Optimistic(small)).spectral_radius),
+                np.sqrt(np.min(stability(Extragradient(small)).spectral_radius)),
+            ]
+            winners.append(int(np.argmin(radii)))
+        return np.array(winners)
+
+
 class EvenResponsesSlow(Check):
     """A direction that does not turn."""
 
