@@ -58,6 +58,8 @@ TAU, ETA = 0.05, 0.9
 ROUNDS = 500
 VOTES, RUNS = 150, 30
 GAMES, K = 12, 4
+SEEN = 2000
+"""Rounds in which a perturbation dies out, at most."""
 COLOURS = {
     "mirror descent": BLUE,
     "EGPO": VERMILION,
@@ -139,7 +141,7 @@ def decay(rule: Rule, rng: np.random.Generator) -> np.ndarray:
     """Factor per round by which a small perturbation dies out; NaN where it is too fast to see."""
     point = fixed_point(rule).log_policy
     start = log_softmax(point + 1e-2 * rng.normal(size=point.shape))
-    run = orbit(rule, log_start=start, rounds=2000, tolerance=0)
+    run = orbit(rule, log_start=start, rounds=SEEN, tolerance=0)
     distance = np.linalg.norm(centre(run.log_policies - point), axis=-1)
     found = np.full(distance.shape[1], np.nan)
     for b, curve in enumerate(distance.T):
