@@ -272,7 +272,7 @@ def draw(data: dict[str, np.ndarray]) -> Figure:
             ax.axhline(share, color=colour, linestyle=(0, (4, 2 + k)), linewidth=1.2, label=label)
         ax.set(xlabel="votes told, in all", ylabel="share with the top first", ylim=(-0.05, 1.05))
         panel(ax, letter, title)
-    axes["b"].legend(loc="lower right", fontsize=7, ncols=2)
+    axes["b"].legend(loc="lower right", bbox_to_anchor=(1, 0.08), fontsize=7, ncols=2)
     ax = axes["c"]
     for name, colour in zip(REAL, COLOURS, strict=True):
         shares = data[f"{name}_margin"]

@@ -203,7 +203,7 @@ def _draw_orbits(ax: Any, data: dict[str, np.ndarray]) -> None:
         xlabel="optima computed",
         ylabel="distance from the fixed point",
     )
-    ax.legend(loc="lower right", title="spectral radius per round")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 0.12), title="spectral radius per round")
     panel(ax, "e", "one recipe, plain and cured")
 
 

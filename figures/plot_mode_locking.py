@@ -28,11 +28,12 @@ beta_c/beta matter, which is 1 where the fixed point loses its stability and gro
 per round, by weighted averages of the winding phase: simulated (dots), predicted at onset,
 arccos(alpha)/2 pi with its slope (line); bars are intervals on which runs return exactly and the
 number sticks to the rational beside them. (b) Lyapunov exponents with their standard errors;
-predicted next to onset, 0 and -2 (1 - alpha^2)(beta_c/beta - 1), and their least possible mean,
-ln alpha (lines). (c) The 0-1 test, median over 60 frequencies: 0 regular, 1 chaotic, made without
-Jacobians; it is slow to see the weak chaos in which a run still visits a few bands in turn. (d) Where the rotation number is locked to 1/p (coloured, p as written; grey: to another
-rational), quasi-periodic (white), or where there is none (black: the turns of single rounds are out
-of order, as under chaos); the line is alpha of the other panels.
+predicted next to onset, 0 and -2 (1 - alpha^2)(beta_c/beta - 1), and their least possible mean, ln
+alpha (lines). (c) The 0-1 test, median over 60 frequencies: 0 regular, 1 chaotic, made without
+Jacobians; it is slow to see the weak chaos in which a run still visits a few bands in turn. (d)
+Where the rotation number is locked to 1/p (coloured, p as written; grey: to another rational),
+quasi-periodic (white), or where there is none (black: the turns of single rounds are out of order,
+as under chaos); the line is alpha of the other panels.
 """
 CLAIMS = ("MRS-7", "MRS-8", "MRS-15", "RUN-1", "RUN-2", "RUN-3")
 
@@ -169,7 +170,7 @@ def _draw_stairs(ax: Any, data: dict[str, np.ndarray]) -> None:
             )
     ax.plot([], [], color=VERMILION, linewidth=3, label="locked")
     ax.set(ylabel="turns per round", ylim=(0.155, 0.262))
-    ax.legend(loc="lower right")
+    ax.legend(loc="upper left")
     panel(ax, "a", f"rotation number, α = {ALPHA:g}")
 
 
@@ -182,7 +183,16 @@ def _draw_exponents(ax: Any, data: dict[str, np.ndarray]) -> None:
     ax.plot(near, -2 * (1 - ALPHA**2) * (near - 1), color=BLACK, **PREDICTED)
     ax.axhline(0, color=BLACK, linewidth=0.8)
     ax.axhline(np.log(ALPHA), color=GREY, linestyle="dashed", linewidth=1)
-    ax.annotate("ln α", (10, np.log(ALPHA)), ha="right", va="top", fontsize=8, color=GREY)
+    ax.annotate(
+        "ln α",
+        (1, np.log(ALPHA)),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8,
+        color=GREY,
+    )
     for low, high in stretches(data["drive"], chaotic(data)):
         ax.axvspan(low, high, color=VERMILION, alpha=0.12, linewidth=0)
     ax.set(ylabel="exponent (nats/round)")
