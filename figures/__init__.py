@@ -24,6 +24,7 @@ ORDER = (
     "policy_paths",
     "stability_region",
     "onset",
+    "bifurcations",
     "hysteresis",
     "mode_locking",
     "basins",
