@@ -107,9 +107,9 @@ def _draw_limits(ax: Any, data: dict[str, np.ndarray]) -> None:
         for ends, marker in zip(found.T, "^v", strict=True):
             style = {**SIMULATED, "marker": marker, "color": colour, "markersize": 5}
             ax.plot(data["m"], ends, **style)
-    ax.set(yscale="log", xlabel="m, what a round leaves of a curl-free distance")
+    ax.set(yscale="log", ylim=(0.1, 60), xlabel="m, what a round leaves of a curl-free distance")
     ax.set_ylabel("largest stable rotation, s/τ")
-    ax.set_yticks([0.5, 1, 2, 5, 10, 20], ["0.5", "1", "2", "5", "10", "20"])
+    ax.set_yticks([0.1, 0.5, 1, 2, 5, 10, 20], ["0.1", "0.5", "1", "2", "5", "10", "20"])
     ax.yaxis.set_tick_params(which="minor", labelleft=False)
     ax.legend(loc="lower right", handlelength=1.0)
     panel(ax, "a", "rotation that a rule bears")
