@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from prefdyn import AdaptiveSampler, InputError, learn_sampler
+from prefdyn import AdaptiveSampler, InputError, learn_sampler, max_margin_sampler
 from prefdyn.games import (
     Evidence,
     PreferenceMatrix,
@@ -40,7 +40,7 @@ def test_asking_and_telling_finds_the_winner_and_ranks_it_first():
     assert sampler.confidence >= 0.99
     rates = GAME.P @ sampler.sampler.policy
     assert rates[0] - rates[1:].max() >= sampler.sampler.margin > 0
-    np.testing.assert_allclose(sampler.game.counts, sampler.wins)
+    assert np.array_equal(sampler.game.counts, sampler.wins)  # pyright: ignore[reportArgumentType]
     assert "top {good}" in repr(sampler)
 
 
@@ -93,6 +93,27 @@ def test_tied_responses_are_asked_for_ever_unless_ties_are_allowed():
     allowed = learn_sampler(game, seed=0, votes=20_000, tolerance=0.05)
     assert allowed.certified
     assert allowed.last.top == (0, 1)
+
+
+def test_asking_on_raises_the_certified_margin_to_the_true_one():
+    # Against itself the winner leads two others by 0.1; against the last response all by 0.4.
+    A = np.array([[0, 0.1, 0.1, 0.4], [0, 0, 0.05, -0.3], [0, 0, 0, -0.3], [0, 0, 0, 0]])
+    game = PreferenceMatrix(0.5 + np.triu(A) - np.triu(A).T)
+    best = max_margin_sampler(game, keep=1.0).margin
+    assert best == pytest.approx(0.4)
+    sampler = AdaptiveSampler(4)
+    won = 600 * game.P
+    won[1:3, 3], won[3, 1:3], won[1, 2], won[2, 1] = 0, 0, 0, 0  # nothing known but the winner's
+    np.fill_diagonal(won, 0)
+    sampler.tell(won)
+    assert sampler.certified
+    before = sampler.sampler.margin
+    for _ in range(12):
+        for first, second, votes in sampler.ask(800):
+            rate = game.P[int(first), int(second)]
+            sampler.tell([(first, second, votes * rate), (second, first, votes * (1 - rate))])
+    assert before < 0.1
+    assert 0.3 < sampler.sampler.margin < best
 
 
 def test_other_rules_of_asking_can_be_compared():
