@@ -56,8 +56,8 @@ def plan() -> tuple[Any, Table, Table]:
             ("seconds for a block, largest", float(seconds.max())),
             ("million orbit-rounds per second", orbits * ROUNDS / seconds.mean() / 1e6),
         ),
-        f"Recorded: {', '.join(REDUCERS)}.  {MEASURED} blocks spread over the map, one thread, by "
-        "the wall clock, written to a store.",
+        f"Recorded: {', '.join(REDUCERS)}.  {MEASURED} blocks spread over the map, in one thread "
+        "and written to a store; processor time.",
     )
     expected = Table(
         "Expected time of the map",

@@ -201,6 +201,16 @@ def test_a_mistake_is_one_sentence_and_no_store(config, capsys, text, cause):
     assert not Path("maps.zarr").exists()
 
 
+def test_every_key_is_documented(config, capsys):
+    config()
+    documented = re.findall(r"``(\w+)", sys.modules["prefdyn.cli"].__doc__ or "")
+    for options in (["--plan"], ["--out", "maps.zarr"]):
+        assert main(["sweep", "config.toml", *options, "--json"]) == 0
+        said = json.loads(capsys.readouterr().out)
+        assert set(said) <= set(documented)
+        assert {key for known in said.get("variables", []) for key in known} <= set(documented)
+
+
 def test_files_that_are_not_there_and_options_that_are_missing(config, capsys):
     path = config()
     assert main(["sweep", "nowhere.toml", "--plan"]) == 2

@@ -49,7 +49,8 @@ class SweepPlan:
     bytes
         Size of the map, uncompressed.
     seconds
-        Measured time of some blocks on one core of this machine, compilation not counted.
+        Processor time that some blocks took on this machine, one after the other; compilation is
+        not counted.
     """
 
     points: int
@@ -61,7 +62,7 @@ class SweepPlan:
     seconds: tuple[float, ...]
 
     def expected(self, workers: int = 1) -> float:
-        """Seconds that all blocks take with so many workers, each as fast as a core here."""
+        """Seconds that all blocks take with so many workers, each with a core like those here."""
         return float(np.mean(self.seconds)) * self.blocks / workers
 
 
@@ -164,7 +165,7 @@ def plan_sweep(
     work: float = WORK,
     measured: int = MEASURED,
 ) -> SweepPlan:
-    """What `sweep` would do with these arguments, and the measured time of some of its blocks.
+    """What `sweep` would do with these arguments, and the processor time of some of its blocks.
 
     Parameters
     ----------
@@ -185,9 +186,9 @@ def plan_sweep(
     with tempfile.TemporaryDirectory(prefix="prefdyn-") as folder:
         store = _created(prepared, Path(folder) / "map.zarr", "")
         for index in chosen:
-            begun = time.perf_counter()
+            begun = time.process_time()
             prepared.block(store, index).run()
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(time.process_time() - begun)
     forms = prepared.work.source.forms
     return SweepPlan(
         points=grid.points,

@@ -30,7 +30,8 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``fingerprint``.
 ``sweep --plan``
     ``points``, ``blocks``, ``block`` (axis to values in a block), ``together`` and ``one_by_one``
-    (axes), ``bytes``, ``seconds`` (of each block measured), ``workers``, ``expected`` (seconds).
+    (axes), ``bytes``, ``seconds`` (processor time of each block measured), ``workers``,
+    ``expected`` (seconds).
 ``claims``
     ``claims``: list of ``id``, ``title``, ``statement``, ``source``, ``origin``.
 ``games``

@@ -81,7 +81,7 @@ class Sweep:
                 run_together=", ".join(answer["together"]) or None,
                 one_by_one=", ".join(answer["one_by_one"]) or None,
                 size=f"{answer['bytes'] / 1e6:.4g} MB, uncompressed",
-                a_block_takes=_spread(answer["seconds"]),
+                processor_time_of_a_block=_spread(answer["seconds"]),
                 expected=f"{_time(answer['expected'])} with {_workers(answer['workers'])}",
             )
             return
