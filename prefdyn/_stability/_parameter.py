@@ -25,7 +25,12 @@ def check_number(value: Any, parameter: str) -> None:
 
 def is_scale(parameter: str) -> bool:
     """Whether a parameter is a scale, positive and compared by ratio."""
-    return parameter.rpartition(".")[-1] in ("beta", "kappa")
+    return parameter.rpartition(".")[-1] in ("beta", "kappa", "eta", "tau", "rate")
+
+
+def is_pull(parameter: str) -> bool:
+    """Whether larger values hold the policy nearer to the reference, and so calm a rule."""
+    return parameter.rpartition(".")[-1] in ("beta", "tau")
 
 
 def checked_range(parameter: str, range: tuple[float, float] | None) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from prefdyn._inputs import count
-from prefdyn._stability._parameter import check_number, checked_range, is_scale
+from prefdyn._stability._parameter import check_number, checked_range, is_pull, is_scale
 from prefdyn._stability.fixed_points import solve
 from prefdyn._stability.multipliers import eigenvalues
 from prefdyn.rules._rule import Rule
@@ -28,7 +28,7 @@ class StabilityIntervals:
     intervals
         All stable intervals ``(low, high)`` in the range, in ascending order; possibly none.
     value
-        For beta the largest unstable value, for other parameters the smallest: beyond it
+        For beta and tau the largest unstable value, for other parameters the smallest: beyond it
         everything in the range is stable.  None if all of the range is stable; the end of the
         range if it is unstable there.
     """
@@ -47,8 +47,8 @@ def critical(
 ) -> Any:
     """All intervals of a parameter on which the fixed point is locally stable.
 
-    The fixed point is followed through the range (logarithmic in beta and kappa, linear
-    otherwise) at `samples` values; sign changes of ``spectral radius - 1`` are refined by
+    The fixed point is followed through the range (logarithmic in beta, kappa, tau, eta and
+    rate, linear otherwise) at `samples` values; sign changes of ``spectral radius - 1`` are refined by
     Ridders' method to rounding, and extrema near 1 are searched for narrow windows.  Games may lose
     stability in a window only (MRS-14), or never.
 
@@ -86,9 +86,9 @@ def critical(
     grid = spaced(low, high, count(samples, "samples", least=3))
     # Followed from the calm end, where the fixed point is near the reference.
     scan = _Scan(rule, parameter, logarithmic)
-    order = grid[::-1] if parameter == "beta" else grid
+    order = grid[::-1] if is_pull(parameter) else grid
     excess = np.stack([scan.excess(value) for value in order])
-    if parameter == "beta":
+    if is_pull(parameter):
         excess = excess[::-1]
     batch = excess.shape[1:]
     columns = excess.reshape(len(grid), -1)
@@ -208,5 +208,5 @@ def _intervals(parameter, ends, crossings, starts_stable) -> StabilityIntervals:
     unstable = [piece for piece, good in zip(pieces, stable, strict=True) if not good]
     value = None
     if unstable:
-        value = unstable[-1][1] if parameter.rpartition(".")[-1] == "beta" else unstable[0][0]
+        value = unstable[-1][1] if is_pull(parameter) else unstable[0][0]
     return StabilityIntervals(parameter, ends, intervals, value)

@@ -21,7 +21,7 @@ from prefdyn.games import (
 from prefdyn.policies import log_softmax, softmax
 from prefdyn.testing import games, policies
 
-quick = settings(max_examples=20)
+quick = settings(max_examples=10)
 RPS = rock_paper_scissors(0.4)
 
 
@@ -39,6 +39,7 @@ def test_no_response_does_better_than_the_best(game, data, tau):
     np.testing.assert_allclose(softmax(found.x), response, atol=1e-4)
 
 
+@quick
 @given(game=games(2, 5), data=st.data(), tau=st.floats(0.05, 2.0))
 def test_the_gap_is_what_both_could_gain(game, data, tau):
     """The game is symmetric: the second player's best response is the first one's."""
@@ -73,6 +74,7 @@ def test_the_nash_equilibrium_of_known_games():
     np.testing.assert_allclose(batch[1, 2], nash_equilibrium(random(4, 0, size=(2, 3))[1, 2]))
 
 
+@quick
 @given(game=games(2, 5), data=st.data())
 def test_the_gap_at_small_tau_tends_to_nash_conv(game, data):
     pi = data.draw(policies(game.K, spread=2.0))
@@ -116,14 +118,14 @@ def test_distances_at_the_boundary():
 
 
 def test_the_running_average_settles_where_the_last_iterate_does_not():
-    run = orbit(sppo(rock_paper_scissors(0.5), 0.3), [0.5, 0.3, 0.2], rounds=2000)
+    run = orbit(sppo(rock_paper_scissors(0.5), 0.3), [0.5, 0.3, 0.2], rounds=1000)
     average = time_average(run.policies)
     np.testing.assert_allclose(average[-1], run.policies.mean(axis=0), atol=1e-12)
     np.testing.assert_allclose(average[3], run.policies[:4].mean(axis=0), atol=1e-15)
     assert np.abs(average[-1] - 1 / 3).max() < 0.05 < np.abs(run.policies[-1] - 1 / 3).max()
     late = time_average(run.policies, burn_in=0.5)
-    np.testing.assert_array_equal(late[:1000], run.policies[:1000])
-    np.testing.assert_allclose(late[-1], run.policies[1000:].mean(axis=0), atol=1e-12)
+    np.testing.assert_array_equal(late[:500], run.policies[:500])
+    np.testing.assert_allclose(late[-1], run.policies[500:].mean(axis=0), atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def gradient_rules(game, rate, tau, reference, mixture: Any = 0.3) -> list[Any]:
     ]
 
 
-@quick
+@settings(max_examples=2)
 @given(settings_of_a_game(), st.integers(0, 99))
 def test_every_rule_keeps_the_contract(given_, seed):
     game, eta, tau, reference = given_

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.optimize import brentq, root
 
 from prefdyn import (
+    EGPO,
     MRSDPO,
     MRSIPO,
     FiniteSample,
@@ -16,6 +17,7 @@ from prefdyn import (
     InputError,
     LogitRule,
     Momentum,
+    NashMDPG,
     NoOptimum,
     PreferenceMatrix,
     critical,
@@ -242,3 +244,15 @@ def test_at_alpha_one_there_is_no_threshold_to_find():
 def test_a_game_without_skew_part_is_always_stable():
     found = critical(MRSIPO(PreferenceMatrix(np.full((3, 3), 0.5)), 1.0, 0.5, 1.0), "beta")
     assert found.intervals == (found.range,)
+
+
+def test_steps_and_pulls_of_game_rules():
+    """GAME-3 and GAME-4 on rock-paper-scissors: s = a/sqrt 3, EGPO's critical step at tau = 0."""
+    game, s = games.rock_paper_scissors(0.4), 0.4 / np.sqrt(3)
+    found = critical(EGPO(game, 1.0, 0.0), "eta", range=(0.1, 20.0), samples=20)
+    assert found.value == pytest.approx(1 / s, rel=1e-6)
+    # (1 - eta tau)^2 + (eta (1 - m) s)^2 < 1 with eta = rate/3: the pull must be above its root.
+    rule = NashMDPG(game, 3.0, 0.2, 0.5)
+    pull = critical(rule, "tau", range=(0.001, 0.5), samples=20)
+    assert pull.value == pytest.approx(1 - np.sqrt(1 - (0.5 * s) ** 2), rel=1e-6)
+    assert pull.intervals[-1][1] == 0.5
