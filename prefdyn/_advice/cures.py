@@ -28,6 +28,8 @@ HALVINGS = 3
 """How often the best fraction is halved in search of one that also settles from afar."""
 MOST_JUDGED = 6
 """Cures followed from far starts, at most, before the search is given up."""
+NEARLY_PLAIN = 0.99
+"""Setting above which smaller rounds, or an average, are the plain rounds and no cure of them."""
 UNTRIED = "locally stable, far starts not tried"
 
 
@@ -96,6 +98,7 @@ class _Family(NamedTuple):
     evaluations: int
     build: Callable[[Rule, float], Rule]
     multipliers: Callable[[np.ndarray, Any, np.ndarray], np.ndarray]
+    plain_at_one: bool = False
 
 
 def _fraction(rule: Rule, kappa: Any) -> Rule:
@@ -112,6 +115,7 @@ SMALLER = _Family(
     1,
     _fraction,
     lambda x, a, kappa: smaller(x, kappa),
+    plain_at_one=True,
 )
 ON_LOGITS = (
     _Family(
@@ -137,6 +141,7 @@ ON_LOGITS = (
         1,
         lambda rule, rate: Averaged(rule, rate=rate),  # pyright: ignore[reportArgumentType]
         averaged,
+        plain_at_one=True,
     ),
 )
 
@@ -213,7 +218,7 @@ def _judged(cure: Cure, far_starts: int, seed: int) -> Cure:
 def _candidates(rule: Rule, x: np.ndarray) -> Iterator[Cure]:
     """Every cure that is locally stable, at its best setting and at smaller ones."""
     kappa = float(best_fraction(x, LEAST))
-    yield from _halved(SMALLER, rule, x, 1.0, kappa, plain=kappa == 1)
+    yield from _halved(SMALLER, rule, x, 1.0, kappa)
     for proved in _proved(rule):
         for cure in _stable(SMALLER, rule, x, 1.0, proved):
             yield replace(cure, name="proved smaller rounds", word="certified")
@@ -238,9 +243,8 @@ def _best(family: _Family, x: np.ndarray, a: float) -> float:
     return best
 
 
-def _halved(
-    family: _Family, rule: Rule, x: np.ndarray, a: float, setting: float, plain: bool = False
-) -> Iterator[Cure]:
+def _halved(family: _Family, rule: Rule, x: np.ndarray, a: float, setting: float) -> Iterator[Cure]:
+    plain = family.plain_at_one and setting > NEARLY_PLAIN
     for halving in range(int(plain), HALVINGS + 1):
         yield from _stable(family, rule, x, a, max(setting / 2**halving, LEAST))
 

@@ -27,7 +27,15 @@ from prefdyn import (
     stability,
 )
 from prefdyn.policies import softmax
-from prefdyn.rules import BestFraction, best_fraction, carried, get, get_parameter, set_parameter
+from prefdyn.rules import (
+    EGPO,
+    BestFraction,
+    best_fraction,
+    carried,
+    get,
+    get_parameter,
+    set_parameter,
+)
 from prefdyn.testing import check_rule, rules
 
 RPS = games.rock_paper_scissors(0.4)
@@ -106,6 +114,15 @@ def test_a_window_of_two_logits_is_optimism_of_minus_a_half_near_the_fixed_point
         for rule in (Averaged(plain, window=2, of="logits"), Optimistic(plain, -0.5))
     )
     np.testing.assert_allclose(found, expected, atol=1e-7)
+
+
+def test_extragradient_rounds_of_online_mirror_descent_are_the_published_ones():
+    tau, eta = 0.05, 2.0
+    ours = Extragradient(MRSIPO(games.cycle(5, 0.4), 1 / eta, 1 - eta * tau, 1.0))
+    published = EGPO(games.cycle(5, 0.4), tau=tau, eta=eta)
+    start = [0.3, 0.2, 0.2, 0.2, 0.1]
+    found, expected = (orbit(rule, start, rounds=20).log_policies for rule in (ours, published))
+    np.testing.assert_allclose(found, expected, atol=1e-12)
 
 
 def test_what_is_carried_over_is_the_effective_alpha():
