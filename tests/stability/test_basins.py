@@ -20,6 +20,9 @@ from tests.known_maps import Logistic
 UPPER, BETA = (-0.070, 0.340, 0.035, 0.457, -0.023, 0.359), 1.05 * 0.029492
 
 
+STARTS = [[1 / 3, 1 / 3, 1 / 3], [0.4, 0.35, 0.25], [0.1, 0.1, 0.8]]
+
+
 def four(upper):
     A = np.zeros((4, 4))
     A[np.triu_indices(4, 1)] = upper
@@ -42,7 +45,7 @@ def test_starts_fill_the_simplex_evenly(K):
 
 
 def test_a_stable_game_has_one_basin():
-    found = basins(MRSIPO(games.rock_paper_scissors(0.4), 0.8, 0.5, 1.0), 20)
+    found = basins(MRSIPO(games.rock_paper_scissors(0.4), 0.8, 0.5, 1.0), 12, rounds=512)
     assert kinds(found) == ["fixed point"]
     assert found.fractions == pytest.approx([1.0])
     assert 0 < found.fraction_errors[0] < 0.01
@@ -54,7 +57,7 @@ def test_a_stable_game_has_one_basin():
 
 def test_a_start_on_an_unstable_point_is_undecided():
     rule = MRSIPO(games.rock_paper_scissors(0.4), 0.05, 0.0, 1.0)
-    found = basins(rule, starts=[[1 / 3, 1 / 3, 1 / 3], [0.4, 0.35, 0.25], [0.1, 0.1, 0.8]])
+    found = basins(rule, starts=STARTS, rounds=1024)
     assert kinds(found) == ["cycle"]
     assert found.attractors[0].period == 3
     assert list(found.labels) == [-1, 0, 0]
@@ -80,6 +83,7 @@ def test_a_bistable_game_over_three_responses():
     assert found.fractions.sum() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_a_bistable_game_over_four_responses():
     found = basins(MRSIPO(four(UPPER), BETA, 0.3, 1.0), 22, rounds=8192)
     assert kinds(found) == ["closed curve", "fixed point"]
@@ -89,7 +93,7 @@ def test_a_bistable_game_over_four_responses():
 
 def test_runs_that_leave_go_to_the_boundary():
     """Hedge (alpha = 1) with a best response: the others' log-probabilities fall for ever."""
-    best = basins(MRSIPO(games.strongly_transitive(3, 0), 0.5, 1.0, 1.0), 8)
+    best = basins(MRSIPO(games.strongly_transitive(3, 0), 0.5, 1.0, 1.0), 8, rounds=1024)
     assert kinds(best) == ["boundary"]
     assert best.attractors[0].policies.max() > 0.999
     assert np.isnan(best.rounds).all()
@@ -97,7 +101,7 @@ def test_runs_that_leave_go_to_the_boundary():
 
 def test_chaos_and_escape_on_the_line():
     starts = np.stack([p := np.array([0.55, 0.6, 0.7, 0.4]), 1 - p], axis=-1)
-    found = basins(Logistic(3.9), starts=starts)
+    found = basins(Logistic(3.9), starts=starts, rounds=2048)
     assert kinds(found) == ["chaotic", "boundary"]
     assert list(found.labels) == [0, 0, 0, 1]
     assert found.attractors[0].exponent == pytest.approx(0.495, abs=0.03)
@@ -118,6 +122,13 @@ def test_a_rule_that_takes_one_state_at_a_time():
     assert len(found.starts) == 6
 
 
+def test_nothing_is_found_where_nothing_attracts():
+    rule = MRSIPO(games.rock_paper_scissors(0.4), 0.05, 0.0, 1.0)
+    found = basins(rule, starts=STARTS[:1], rounds=480)
+    assert found.attractors == ()
+    assert found.undecided == 1
+
+
 def test_shares_have_errors_at_0_and_1_too():
     assert share_error(0.5, 100) == pytest.approx(0.05, rel=0.01)
     assert share_error(1.0, 100) == share_error(0.0, 100) == pytest.approx(0.005, rel=0.02)
@@ -126,6 +137,6 @@ def test_shares_have_errors_at_0_and_1_too():
 def test_what_has_no_basins_is_refused():
     still = type("Still", (LogitRule,), {"K": 3, "update": lambda self, theta: theta})
     with pytest.raises(InsufficientData, match="more than 64"):
-        basins(still(), 20)
+        basins(still(), 20, rounds=512)
     with pytest.raises(InputError, match="batch"):
         basins(MRSIPO(games.rock_paper_scissors(0.4), np.ones(2), 0.5, 1.0), 5)

@@ -27,7 +27,7 @@ PLANE = np.exp([0.1, 0.1, 0]) / np.exp([0.1, 0.1, 0]).sum()
 
 
 def test_the_logistic_map_at_4_has_ln_2():
-    found = lyapunov(Logistic(4.0), inside(0.3), rounds=2000, settle=200)
+    found = lyapunov(Logistic(4.0), inside(0.3), rounds=1500, settle=200)
     assert abs(found.maximal - np.log(2)) < 4 * found.errors[0]
     assert found.errors[0] < 0.01
 
@@ -58,7 +58,7 @@ def test_a_closed_curve_has_exponent_zero():
 def test_at_a_fixed_point_they_are_the_logarithms_of_the_multipliers(rule):
     recipe = rule(games.random(4, 3, strength=0.4), 1.5, 0.4, 0.7)
     expected = np.log(np.abs(stability(recipe).multipliers))
-    found = lyapunov(recipe, rounds=1000, settle=200)
+    found = lyapunov(recipe, rounds=600, settle=100)
     # The frame turns with complex pairs: the average is off by (bounded term)/rounds.
     assert found.exponents == pytest.approx(expected, abs=3e-3)
 

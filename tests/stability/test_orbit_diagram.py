@@ -66,6 +66,7 @@ def test_strong_preferences_have_a_hysteresis_loop_under_dpo():
     assert found.distance[1] > 0.1
 
 
+@pytest.mark.slow
 def test_ipo_on_rock_paper_scissors_has_none():
     """A slow return near the boundary is not taken for hysteresis, nor is a slow departure."""
     rule = MRSIPO(games.rock_paper_scissors(0.3), 1.0, 0.0, 1.0)

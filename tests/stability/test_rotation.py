@@ -33,12 +33,11 @@ def test_the_rigid_rotation_turns_by_omega(omega):
 
 
 def test_the_weighted_average_converges_faster_than_the_plain_one():
-    """Doubling a run of a smooth curve gains much more than the factor 2 of a plain average."""
-    policies = orbit(CircleMap(GOLDEN, 0.5), rounds=9000, tolerance=0).policies[1000:]
+    """A run four times as long gains much more than the factor 4 of a plain average."""
+    policies = orbit(CircleMap(GOLDEN, 0.5), rounds=5000, tolerance=0).policies[500:]
     best = rotation_number(policies).value
-    errors = [abs(rotation_number(policies[:n]).value - best) for n in (250, 500, 1000)]
-    assert errors[1] < errors[0] / 8
-    assert errors[2] < errors[1] / 8
+    errors = [abs(rotation_number(policies[:n]).value - best) for n in (150, 600)]
+    assert errors[1] < errors[0] / 100
 
 
 def test_just_past_the_delayed_logistic_bifurcation():
@@ -47,7 +46,7 @@ def test_just_past_the_delayed_logistic_bifurcation():
     assert found.error < 1e-7
 
 
-@pytest.mark.parametrize("alpha", [0.3, 0.5, 0.9])
+@pytest.mark.parametrize("alpha", [0.5, 0.9])
 def test_at_onset_ipo_turns_by_the_angle_of_its_multipliers(alpha):
     """arccos(alpha) per round, and MRS-8's shift."""
     eps = 0.01
@@ -98,6 +97,7 @@ def test_the_tongue_of_0_has_width_k_over_pi():
     assert error < 5e-4
 
 
+@pytest.mark.slow
 def test_the_staircase_rises_and_locks_at_rationals():
     omega = np.array([0.26, 0.274, 0.3, 0.32, 0.346, 0.38, 0.406, 0.45])
     found = mode_locking(CircleMap(0.0, 0.8), "omega", omega, rounds=400, settle=600, refine=0)

@@ -14,7 +14,7 @@ LINE = np.array([0.57, 0.43])
     ("r", "kind"), [(3.2, "regular"), (3.83, "regular"), (3.9, "chaotic"), (4.0, "chaotic")]
 )
 def test_the_logistic_map(r, kind):
-    found = zero_one(Logistic(r), LINE, rounds=2000)
+    found = zero_one(Logistic(r), LINE, rounds=1200, settle=300)
     assert found.kind == kind
     assert abs(found.value - (kind == "chaotic")) < 0.03
     assert found.spread < 0.05
@@ -23,7 +23,7 @@ def test_the_logistic_map(r, kind):
 def test_quasi_periodic_motion_is_regular_however_it_is_sampled():
     golden = CircleMap((np.sqrt(5) - 1) / 2, 0.9)
     for every in (1, 3):
-        assert abs(zero_one(golden, rounds=2000, every=every).value) < 0.05
+        assert abs(zero_one(golden, rounds=1000, settle=0, every=every).value) < 0.05
 
 
 def test_strong_drive_is_chaotic_where_the_exponent_is_positive():
