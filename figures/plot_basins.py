@@ -29,7 +29,7 @@ times the critical beta, 4 a/sqrt 3: on the fixed point (light, dot), which line
 calls stable, or on the large cycle (blue, line). (b) Rounds until a start stays within 0.01 of its
 attractor: few to the cycle, many to the fixed point, which draws in by beta_c/beta per round only,
 and most of all along the border. (c) Share of the simplex that returns to the fixed point against
-beta/beta_c, with binomial errors; shaded is where NS-4 predicts two attractors, from beta_c to the
+beta/beta_c, with binomial errors; shaded: two attractors, as predicted by NS-4, from beta_c to the
 fold of the cycle at 1.014 beta_c.
 """
 CLAIMS = ("NS-4", "DPO-8", "RUN-4")

@@ -23,11 +23,11 @@ from prefdyn.plots.house import BLACK, BLUE, CALM, GREEN, GREY, ORANGE, VERMILIO
 
 TITLE = "Cures: which rounds settle where plain ones cycle"
 CAPTION = """
-MRS-IPO on rock-paper-scissors with win rates 1/2 +- 0.4, lam = 1, uniform reference. a-d: stable
-region in the plane of alpha and the turning lam s/beta (s = 0.4/sqrt 3) of plain rounds (grey
-line) and of cured ones (coloured line), from the closed forms of their multipliers; points are
-simulated, two on either side of the line at each alpha: filled where a perturbation of 0.001 has
-shrunk over 400 rounds, open where it has grown. Above the line unstable. Optimism harms below
+MRS-IPO on rock-paper-scissors with win rates 1/2 +- 0.4, lam = 1, uniform reference. a-d: predicted
+stable region in the plane of alpha and the turning lam s/beta (s = 0.4/sqrt 3) of plain rounds
+(grey line) and of cured ones (coloured line), from the closed forms of their multipliers; points
+are simulated, two on either side of the line at each alpha: filled where a perturbation of 0.001
+has shrunk over 400 rounds, open where it has grown. Above the line unstable. Optimism harms below
 alpha = 0.828 and averaging of rate 1/2 above 0.536. e: distance of the policy from the fixed point
 against the number of optima computed, from (0.9, 0.07, 0.03), beta = 0.1, alpha = 0.5, where plain
 rounds cycle for ever; every cure keeps the fixed point. beta is the pull to the reference; the

@@ -20,14 +20,14 @@ from prefdyn.policies import log_softmax
 TITLE = "Supercritical and subcritical onsets: where turning β back does not undo a cycle"
 CAPTION = """
 Rock-paper-scissors of strength a, alpha = 0, lam = 1, uniform reference and offline sampler; beta
-is the pull to the reference. (a) to (c) Size of what a run settles on, max |pi - 1/3|, as beta is
-turned down (blue, from a start beside the fixed point) and up again (orange, from the cycle), each
-value started from where the last one ended. Lines: size of the small cycle by the sign and size of
-the first Lyapunov coefficient, to lowest order; stable where solid, unstable where dashed. Upright
-line: the predicted threshold; dotted: the fold where the large cycle of (c) ends (claim NS-4).
-Diamonds: the edge between the two fates, the unstable cycle, found by halving between starts that
-return and starts that do not. (d) The coefficient at the threshold, over 1 - alpha^2, for |q|^2 =
-3: lines by formula, dots by the package's normal form at alpha = 0.5.
+is the pull to the reference. (a) to (c) Simulated: size of what a run settles on, max |pi - 1/3|,
+as beta is turned down (blue, from a start beside the fixed point) and up again (orange, from the
+cycle), each value started from where the last one ended. Lines: size of the small cycle by the sign
+and size of the first Lyapunov coefficient, to lowest order; stable where solid, unstable where
+dashed. Upright line: the predicted threshold; dotted: the fold where the large cycle of (c) ends
+(claim NS-4). Diamonds: the edge between the two fates, the unstable cycle, found by halving between
+starts that return and starts that do not. (d) The coefficient at the threshold, over 1 - alpha^2,
+for |q|^2 = 3: lines by formula, dots by the package's normal form at alpha = 0.5.
 """
 CLAIMS = ("NS-1", "NS-3", "NS-4", "MRS-8", "DPO-8")
 

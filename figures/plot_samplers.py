@@ -20,16 +20,17 @@ from prefdyn.plots.house import (
 
 TITLE = "Samplers of online DPO"
 CAPTION = """
-Twenty responses with rewards in [0, 1], DPO with beta = 3 (the pull to the uniform reference), one
-gradient step a round. a: largest error of a reward gap r_i - r_j - beta (u_i - u_j) against the
-round, simulated: uniform, Mix-R and Mix-P pairs at the matched rate Z/(2 beta^2 K); Mix-P at the
-rate that is matched at the start only; pairs from the policy and PILAF pairs at the rate 2K/beta^2.
-Predicted for uniform pairs: the factor |1 - (4/K) L| per round (line); published: never above
-0.588^t (dotted). b: the same errors, each against the one before; predicted slopes 1 and 2, and the
-bound e^2/2 (line). c: with n drawn pairs and one vote on each in a round, the error settles at a
-floor, the mean of rounds 20 to 60, which falls as 1/sqrt(n) (line); quadratic convergence buys
-nothing there. d: rock-paper-scissors with two copies of rock and win rates 1/2 +- 0.4, beta = 0.5:
-the policies at which the samplers rest; off reward models they choose the destination.
+Twenty responses with rewards in [0, 1], DPO with beta = 3 (the pull to the reference, which is
+uniform), one gradient step a round. a: largest error of a reward gap r_i - r_j - beta (u_i - u_j)
+against the round, simulated: uniform, Mix-R and Mix-P pairs at the matched rate Z/(2 beta^2 K);
+Mix-P at the rate that is matched at the start only; pairs from the policy and PILAF pairs at the
+rate 2K/beta^2. Predicted for uniform pairs: the factor |1 - (4/K) L| per round (line); published:
+never above 0.588^t (dotted). b: the same errors, each against the one before; predicted slopes 1
+and 2, and the bound e^2/2 (line). c: with n drawn pairs and one vote on each in a round, the error
+settles at a floor, the mean of rounds 20 to 60, which falls as 1/sqrt(n) (line); quadratic
+convergence buys nothing there. d: rock-paper-scissors with two copies of rock and win rates 1/2 +-
+0.4, beta = 0.5: the policies at which the samplers rest; off reward models they choose the
+destination.
 """
 CLAIMS = ("GAME-8", "GAME-9", "GAME-10")
 
