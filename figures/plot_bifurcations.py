@@ -40,11 +40,12 @@ CAPTION = """
 (a) Gradient descent with DPO on one pair that 70 % of the labels prefer one way, against learning
 rate times beta squared. Lines are predicted by continuation: the fixed point and the cycles of
 period 2, 4 and 8, each from the flip (dot) it is born in; solid where stable. Grey dots are
-simulated with the package's gradient steps. (b)-(d) The predicted boundary of stability in the plane
-of two parameters, followed as a curve: blue where the onset of cycles is supercritical (soft), red where
-it is subcritical (a jump); the diamond is the Chenciner point between. Behind, one pixel per
-recipe, 3,000 simulated rounds from next to the fixed point and from far away; a run keeps moving if
-its variance over the last 1,000 rounds has not fallen below 0.9 times that of the 1,000 before.
+simulated with the package's gradient steps. (b)-(d) The predicted boundary of stability in the
+plane of two parameters, followed as a curve: blue where the onset of cycles is supercritical
+(soft), red where it is subcritical (a jump); the diamond is the Chenciner point between. Behind,
+one pixel per recipe, 3,000 simulated rounds from next to the fixed point and from far away; a run
+keeps moving if its variance over the last 1,000 rounds has not fallen below 0.9 times that of the
+1,000 before.
 (b) MRS-DPO on rock-paper-scissors of strength 0.482, alpha = 0.5, with the closed form (dashed).
 (c) MRS-IPO, lam = 1, on a Condorcet winner of margin 0.05 over rock-paper-scissors of strength
 0.482; thin: margins 0.02 (left) and 0.08 (inside). (d) The published "cyclic" dueling matrix. In

@@ -100,6 +100,27 @@ def test_a_flip_curve_passes_its_double_point():
     np.testing.assert_array_equal(curve.outermost[clear], c[clear] > -1)
 
 
+class Island(Plane):
+    """Unstable inside the circle ``p^2 + q^2 = 1/4`` only, where the pair turns by pi/3."""
+
+    def __init__(self, p, q):
+        super().__init__(0.5, 1.25 - p**2 - q**2)
+        self.p, self.q = p, q
+
+    def replace(self, **changes):
+        return Island(**{"p": self.p, "q": self.q, **changes})
+
+
+def test_an_island_within_the_plane_is_a_closed_curve():
+    curve = boundary(Island(0.1, 0.1), ("p", "q"), ((0.0, 1.0), (-1.0, 1.0)), step=0.1)
+    assert "the range ends at p = 0" in curve.reason
+    curve = boundary(Island(0.6, 0.1), ("p", "q"), ((-1.0, 1.0), (-1.0, 1.0)), step=0.1)
+    assert curve.reason == "The curve closes on itself."
+    np.testing.assert_allclose(np.sum(curve.values**2, axis=1), 0.25, atol=1e-9)
+    np.testing.assert_array_equal(curve.values[0], curve.values[-1])
+    assert set(curve.criticality) <= {"supercritical", "subcritical"}
+
+
 def test_an_island_is_one_arch():
     """The boundary of MRS-14's game comes back to alpha = 0: two thresholds of one curve."""
     rule = MRSIPO(games.condorcet_over_cycle(0.08, 0.482), 0.1, 0.1, 1.0)
