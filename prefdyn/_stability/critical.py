@@ -47,8 +47,8 @@ def critical(
 ) -> Any:
     """All intervals of a parameter on which the fixed point is locally stable.
 
-    The fixed point is followed through the range (logarithmic in beta, kappa, tau, eta and
-    rate, linear otherwise) at `samples` values; sign changes of ``spectral radius - 1`` are refined by
+    The fixed point is followed through the range (logarithmic in beta, kappa, tau, eta and rate,
+    linear otherwise) at `samples` values; sign changes of ``spectral radius - 1`` are refined by
     Ridders' method to rounding, and extrema near 1 are searched for narrow windows.  Games may lose
     stability in a window only (MRS-14), or never.
 
