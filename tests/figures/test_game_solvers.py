@@ -12,7 +12,6 @@ def test_every_rule_on_the_same_game(monkeypatch):
     monkeypatch.setattr(plot_game_solvers, "SEEN", 500)
     data = plot_game_solvers.compute(0)
     assert np.all(data["exact EGPO"] <= data["linear bound"] + 1e-15)
-    assert np.all(data["exact mirror descent"] <= data["linear bound"] + 1e-15)
     decreasing = data["exact Nash-MD, decreasing"]
     assert np.all(decreasing[1:] <= data["decreasing bound"][1:])
     assert data["exact SPPO"][-1] > data["exact SPPO"][0]
