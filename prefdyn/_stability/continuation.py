@@ -60,7 +60,7 @@ def continuation(
     rule
         Any rule without batch; of a stochastic one its skeleton is followed.
     parameter
-        Path of the parameter, as in `critical`: beta and kappa are measured on a logarithmic
+        Path of the parameter, as in `critical`: scales such as beta are measured on a logarithmic
         scale, others on a linear one.
     range
         Lowest and highest value; needed for parameters without a default range.
