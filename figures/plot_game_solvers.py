@@ -42,7 +42,7 @@ strength: eta = 0.9 in logits, rates K eta tau/4 (IPO
 forms) and K eta (policy gradient) that come to it at a uniform policy; Nash-MD-PG and IPO-MD mix
 the share eta tau of the reference into the opponent, as Nash-MD with constant eta does. a, b: exact
 rounds, KL(pi* || pi_t), simulated (solid); published bounds (dotted): (1 - eta tau)^t of EGPO (of
-mirror descent for smaller eta only), 8/(tau^2 (t + 1)) of Nash-MD with the decreasing step; predicted
+mirror descent for smaller eta only), 8/(tau^2 (t + 1)) of Nash-MD with decreasing eta; predicted
 distance of the biased rest point that Nash-MD with constant eta, IPO-MD and Nash-MD-PG share (grey,
 dashed). c: 150 votes a round, mean over 30 runs: mirror rules ask 50 about each pair (EGPO 25 in
 each half), gradient rules ask one about each of 150 pairs that they draw. d: factor per round on
