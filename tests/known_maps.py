@@ -95,3 +95,27 @@ class CircleMap(KnownMap):
         turn = 2 * np.pi * state
         logits = np.concatenate([np.cos(turn), np.sin(turn), np.zeros_like(turn)], axis=-1)
         return logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+
+
+class HalfSeen(KnownMap):
+    """z' = i z (1.3 - .3 |z|^2) + .05 i conj(z)^3, of whose plane the policy shows a line only.
+
+    It turns by a quarter: on the axes |z| = r, with 1.3 - .3 r^2 + .05 r^2 = 1, in four rounds.
+    """
+
+    size = 2
+
+    @property
+    def K(self) -> int:
+        return 2
+
+    def init_log(self, log_policy: Array) -> Array:
+        return np.stack([log_policy[..., 0] - log_policy[..., 1], 0.3 + 0 * log_policy[..., 0]], -1)
+
+    def step(self, state: Array, t: int, rng: Any) -> Array:
+        z = state[..., 0] + 1j * state[..., 1]
+        after = 1j * z * (1.3 - 0.3 * np.abs(z) ** 2) + 0.05j * np.conj(z) ** 3
+        return np.stack([after.real, after.imag], axis=-1)
+
+    def log_policy(self, state: Array) -> Array:
+        return super().log_policy(state[..., :1])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -134,6 +135,12 @@ def alike(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.all(np.abs(one - other) <= SAME * scale, axis=-1)
 
 
+def begun_later(cycles: np.ndarray, by: Any) -> np.ndarray:
+    """Cycles (..., p, K) begun `by` (d,) rounds later, (..., d, p, K)."""
+    p = cycles.shape[-2]
+    return cycles[..., (np.asarray(by, dtype=int)[:, None] + np.arange(p)) % p, :]
+
+
 @dataclass(frozen=True)
 class Catch:
     """What of N random starts led where, and the bound that follows.
@@ -183,12 +190,13 @@ class Catch:
 def sort_out(cycles: dict[int, np.ndarray], residual: np.ndarray) -> Catch:
     """Group what starts found, given as log-policies (p, K) of a cycle by number of the start.
 
-    Two cycles are the same if the first point of one is some point of the other.
+    Two cycles are the same if one is the other, begun later.  One common policy is not enough:
+    rules with memory may pass it in different states.
     """
     groups: list[list[int]] = []
     for i, cycle in cycles.items():
         for group in groups:
-            if alike(cycles[group[0]], cycle[0]).any():
+            if alike(begun_later(cycles[group[0]], range(len(cycle))), cycle).all(axis=-1).any():
                 group.append(i)
                 break
         else:

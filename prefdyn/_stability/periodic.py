@@ -7,6 +7,7 @@ import numpy as np
 from prefdyn._inputs import count
 from prefdyn._stability._many import (
     alike,
+    begun_later,
     home,
     one_recipe,
     random_starts,
@@ -115,7 +116,8 @@ def periodic_orbits(rule: Rule, period: int, starts: int = 256, *, seed: int = 0
     points = np.moveaxis(reduced.cycle(y[found]), 0, -2)  # (found, period, m)
     log_policies = rule.log_policy(reduced.state(points))
     divisors = [d for d in range(1, period) if period % d == 0]
-    shorter = alike(log_policies[:, divisors], log_policies[:, :1]).any(axis=-1)
+    early = alike(begun_later(log_policies, divisors), log_policies[:, None]).all(axis=-1)
+    shorter = early.any(axis=-1)
     kept = np.flatnonzero(~shorter)
     cycles = {found[k]: log_policies[k] for k in kept}
     catch = sort_out(cycles, residual)

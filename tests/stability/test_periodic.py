@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prefdyn import MRSIPO, InputError, games, orbit, periodic_orbits
-from tests.known_maps import Henon, Logistic
+from tests.known_maps import HalfSeen, Henon, Logistic
 
 
 @pytest.mark.parametrize(("period", "cycles"), [(1, 2), (2, 1), (3, 2), (4, 3), (5, 6)])
@@ -59,6 +59,17 @@ def test_a_locked_rule_has_a_stable_and_an_unstable_cycle():
     shorter = 64 - sum(found.hits)
     assert f"{shorter} starts led to cycles of a period that divides 3" in found.complete
     assert "led nowhere" not in found.complete
+
+
+def test_a_cycle_may_pass_one_policy_twice():
+    """A rule with memory shows r, 0, -r, 0: its state is another at either 0."""
+    found = periodic_orbits(HalfSeen(), 4, starts=64)
+    assert sorted(cycle.kind for cycle in found.orbits) == ["fold", "stable"]
+    assert "period that divides" not in found.complete
+    (cycle,) = [cycle for cycle in found.orbits if cycle.kind == "stable"]
+    assert np.sort(np.abs(cycle.states), axis=0) == pytest.approx(
+        np.sqrt([[0, 0], [0, 0], [1.2, 1.2], [1.2, 1.2]]), abs=1e-9
+    )
 
 
 def test_a_period_is_a_whole_number():
