@@ -227,7 +227,7 @@ def _candidates(rule: Rule, x: np.ndarray) -> Iterator[Cure]:
     a = float(carried(rule))
     best = float(radius(smaller(x, kappa)))
     if best < 1:
-        adaptive = AdaptiveBeta(rule)  # pyright: ignore[reportArgumentType]
+        adaptive = AdaptiveBeta(rule, least=LEAST)  # pyright: ignore[reportArgumentType]
         yield Cure("rounds of adaptive beta", {}, adaptive, best, 1, best, UNTRIED, "CURE-5")
     for family in ON_LOGITS:
         yield from _halved(family, rule, x, a, _best(family, x, a))

@@ -32,8 +32,9 @@ START = [0.7, 0.2, 0.1]
         MRSIPO(cycle(4, 0.4), 0.05, 0.2, 1.0),
         MRSDPO(rock_paper_scissors(0.3), 0.2, 0.8, 0.7, offline=[0.5, 0.3, 0.2]),
         Inexact(MRSIPO(RPS, 0.1, 0.5, 1.0), 0.5),
+        MRSIPO(rock_paper_scissors(0.5), 0.015, 0.9, 1.0),
     ],
-    ids=["ipo", "four responses", "dpo", "inexact"],
+    ids=["ipo", "four responses", "dpo", "inexact", "tiny fractions"],
 )
 def test_every_cure_is_stable_at_the_fixed_point_at_its_stated_radius(rule):
     plain, found = stability(rule), cures(rule, far_starts=2)
