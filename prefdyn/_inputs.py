@@ -83,6 +83,15 @@ def positive(values, what: str) -> np.ndarray:
     return array
 
 
+def finite(values, what: str) -> np.ndarray:
+    """Finite numbers of any shape, as float64."""
+    array = _numbers(values, what)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        raise InputError(f"{what} is {array[bad][0]:g}: it must be a finite number.")
+    return array
+
+
 def nonnegative(values, what: str) -> np.ndarray:
     """Finite numbers >= 0 of any shape, as float64."""
     array = _numbers(values, what)
@@ -111,6 +120,32 @@ def count(value, what: str, *, least: int = 1) -> int:
 def optional_count(value, what: str) -> int | None:
     """A whole number of at least 1, or None."""
     return None if value is None else count(value, what)
+
+
+def between(value, low: float, high: float, what: str) -> float:
+    """One number strictly between two others."""
+    number = single(_numbers(value, what), what)
+    if not low < number < high:
+        raise InputError(
+            f"{what} is {number:g}: it must lie between {low} and {high}, both excluded."
+        )
+    return number
+
+
+def single(values: np.ndarray, what: str) -> float:
+    """The one number that an array without axes holds."""
+    if values.ndim:
+        raise InputError(f"{what} has shape {values.shape}: it must be one number.")
+    return float(values)
+
+
+def common_shape(**shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Shape that all of these broadcast to, or an error that lists them."""
+    try:
+        return np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise InputError(f"shapes do not broadcast: {listed}.") from None
 
 
 def choice(value: str, options, what: str) -> str:

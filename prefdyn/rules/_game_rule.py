@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
-from prefdyn._inputs import distribution, log_distribution
+from prefdyn._inputs import common_shape, distribution, log_distribution
 from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.policies.softmax import log_softmax
 from prefdyn.rules._rule import LogitRule, like
@@ -55,12 +55,9 @@ class GameRule(LogitRule):
 
     def _set_batch(self, **shapes: tuple[int, ...]) -> None:
         """Broadcast the games, the rule's own parameters, and the reference."""
-        known = {"games": self.game.batch_shape, **shapes, "reference": self.log_ref.shape[:-1]}
-        try:
-            self._batch_shape = np.broadcast_shapes(*known.values())
-        except ValueError:
-            listed = ", ".join(f"{name} {shape}" for name, shape in known.items())
-            raise InputError(f"shapes do not broadcast: {listed}.") from None
+        self._batch_shape = common_shape(
+            games=self.game.batch_shape, **shapes, reference=self.log_ref.shape[:-1]
+        )
 
     @property
     def K(self) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
-from prefdyn._inputs import distribution, log_distribution, positive, share
+from prefdyn._inputs import common_shape, distribution, log_distribution, positive, share
 from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.policies.softmax import log_softmax, softmax, softmax_jacobian
 from prefdyn.rules._certificates import Certificate, collapse
@@ -74,21 +74,14 @@ class MixedReferenceSampling(LogitRule):
             self.log_reference = log_distribution(self.log_reference, self.K, "log_reference")
         if self.offline is not None:
             self.offline = distribution(self.offline, self.K, "offline")
-        try:
-            self._batch_shape = np.broadcast_shapes(
-                self.game.batch_shape,
-                np.shape(self.beta),  # pyright: ignore[reportArgumentType]
-                self.alpha.shape,
-                self.lam.shape,
-                self.log_ref.shape[:-1],
-                self.mu0.shape[:-1],
-            )
-        except ValueError:
-            raise InputError(
-                f"shapes do not broadcast: games {self.game.batch_shape}, "
-                f"beta {np.shape(self.beta)}, alpha {self.alpha.shape}, lam {self.lam.shape}, "
-                f"reference {self.log_ref.shape[:-1]}, offline {self.mu0.shape[:-1]}."
-            ) from None
+        self._batch_shape = common_shape(
+            games=self.game.batch_shape,
+            beta=np.shape(self.beta),  # pyright: ignore[reportArgumentType]
+            alpha=self.alpha.shape,
+            lam=self.lam.shape,
+            reference=self.log_ref.shape[:-1],
+            offline=self.mu0.shape[:-1],
+        )
 
     def _checked_beta(self) -> Any:
         return positive(self.beta, "beta")

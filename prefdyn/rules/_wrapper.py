@@ -115,6 +115,6 @@ def _unknown(rule: Any, path: str) -> InputError:
     known = (
         [field.name for field in dataclasses.fields(rule)]
         if dataclasses.is_dataclass(rule)
-        else sorted(vars(rule))
+        else sorted(getattr(rule, "__dict__", ()))
     )
     return InputError(f"{type(rule).__name__} has no parameter {path!r}: it has {known}.")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from prefdyn._errors import InputError
-from prefdyn._inputs import positive, share
+from prefdyn._inputs import positive, share, single
 from prefdyn.policies.softmax import centre, softmax
 from prefdyn.rules._carried import check_on_logits
 from prefdyn.rules._rule import Jacobian, LogitRule, Rule
@@ -63,9 +63,9 @@ class AdaptiveBeta(Wrapper):
     def __post_init__(self):
         check_on_logits(self.rule, "AdaptiveBeta")
         check_least(self.least)
-        if float(share(self.first, "first")) < self.least:
+        if single(share(self.first, "first"), "first") < self.least:
             raise InputError(f"first is {self.first:g}, below least, {self.least:g}: give more.")
-        if not float(positive(self.rise, "rise")) >= 1:
+        if not single(positive(self.rise, "rise"), "rise") >= 1:
             raise InputError(f"rise is {self.rise:g}: below 1 every round would be a smaller one.")
 
     @property
@@ -210,5 +210,5 @@ def best_fraction(multipliers: np.ndarray, least: float = 1e-3) -> np.ndarray:
 
 def check_least(least: float) -> None:
     """Refuse a smallest fraction outside (0, 1]."""
-    if float(share(least, "least")) == 0:
+    if single(share(least, "least"), "least") == 0:
         raise InputError("least is 0: beta would be raised without limit; give more than 0.")

@@ -9,7 +9,7 @@ from array_api_compat import array_namespace
 from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
-from prefdyn._inputs import choice, count, share
+from prefdyn._inputs import choice, common_shape, count, share
 from prefdyn.policies.softmax import centre, log_softmax, softmax
 from prefdyn.rules._carried import carried, check_on_logits, pull, pull_jacobian
 from prefdyn.rules._rule import Jacobian, LogitRule, like
@@ -75,6 +75,7 @@ class Averaged(Wrapper):
         self.rate = share(self.rate, "rate")
         if np.any(self.rate == 0):
             raise InputError("rate is 0: an average that never moves is no average; give more.")
+        common_shape(rule=self.rule.batch_shape, rate=self.rate.shape)
 
     @property
     def parts(self) -> int:

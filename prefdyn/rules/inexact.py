@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
-from prefdyn._inputs import share
+from prefdyn._inputs import common_shape, share
 from prefdyn.rules._certificates import Certificate
 from prefdyn.rules._mixed_reference_sampling import DrivenRule
 from prefdyn.rules._rule import Jacobian, Rule, like
@@ -40,6 +40,7 @@ class Inexact(Wrapper):
             raise InputError(
                 "kappa is 0: a round that moves nothing has no dynamics; give kappa > 0."
             )
+        common_shape(rule=self.rule.batch_shape, kappa=self.kappa.shape)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:

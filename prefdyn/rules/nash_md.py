@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
-from prefdyn._inputs import nonnegative, positive
+from prefdyn._inputs import common_shape, nonnegative, positive
 from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.policies.softmax import centre, softmax
 from prefdyn.rules._game_rule import GameRule
@@ -94,7 +94,8 @@ class NashMD(GameRule):
 
 
 def check_step(eta: Any, tau: Any) -> None:
-    """Refuse a step beyond the reference, ``eta tau > 1``."""
+    """Refuse a step beyond the reference, ``eta tau > 1``, or shapes that do not broadcast."""
+    common_shape(eta=np.shape(eta), tau=np.shape(tau))
     share = np.asarray(eta) * np.asarray(tau)
     if np.any(share > 1 + 1e-12):
         raise InputError(

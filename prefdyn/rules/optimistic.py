@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prefdyn._errors import InputError
+from prefdyn._inputs import common_shape, finite
 from prefdyn.policies.softmax import centre
 from prefdyn.rules._carried import carried, check_on_logits, pull, pull_jacobian
 from prefdyn.rules._rule import Jacobian, LogitRule, like
@@ -57,9 +57,8 @@ class Optimistic(TwoHalves):
 
     def __post_init__(self):
         check_on_logits(self.rule, "Optimistic")
-        self.strength = np.array(self.strength, dtype=float)
-        if not np.all(np.isfinite(self.strength)):
-            raise InputError("strength is not finite: give a number, 1 for the usual optimism.")
+        self.strength = finite(self.strength, "strength")
+        common_shape(rule=self.rule.batch_shape, strength=self.strength.shape)
 
     @property
     def batch_shape(self) -> tuple[int, ...]:
@@ -68,7 +67,9 @@ class Optimistic(TwoHalves):
 
     def _at_rest(self, inner: Array) -> Array:
         inner = self.spread(inner)
-        return joined(inner, pull(self.rule, inner, 0, None))
+        # Of a rule that draws votes, the pull in the limit of many: a start is not drawn.
+        certain = self.rule.skeleton if self.rule.stochastic else self.rule
+        return joined(inner, pull(certain, inner, 0, None))
 
     def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:
         """The share carried over, plus the extrapolated pull."""

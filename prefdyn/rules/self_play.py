@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prefdyn._inputs import nonnegative, positive
+from prefdyn._errors import InputError
+from prefdyn._inputs import common_shape, nonnegative, positive
 from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.objectives import DPONLL
 from prefdyn.rules.mrs import MRS
@@ -84,8 +85,14 @@ def inpo(
     InputError
         For ``eta < tau``.
     """
-    step = 1 / positive(eta, "eta")
-    return online_mirror_descent(game, step, tau, reference, log_reference=log_reference)
+    eta, tau = positive(eta, "eta"), nonnegative(tau, "tau")
+    common_shape(eta=eta.shape, tau=tau.shape)
+    if np.any(tau > eta * (1 + 1e-12)):
+        raise InputError(
+            f"tau is up to {np.max(tau / eta):g} times eta, the inverse of a step size: give an "
+            "eta of at least tau."
+        )
+    return online_mirror_descent(game, 1 / eta, tau, reference, log_reference=log_reference)
 
 
 def self_play_ipo(

@@ -42,6 +42,7 @@ RPS = games.rock_paper_scissors(0.4)
 START = [0.5, 0.3, 0.2]
 S = 0.4 / np.sqrt(3)
 CYCLING = MRSIPO(RPS, 0.1, 0.5, 1.0)
+TWO = MRSIPO(RPS, [0.1, 0.2], 0.5, 1.0)
 quick = settings(max_examples=2)
 
 
@@ -217,6 +218,13 @@ def test_votes_are_drawn_outside_and_parameters_found_inside():
     assert isinstance(FiniteSample(AdaptiveBeta(CYCLING), 50).skeleton, BestFraction)
 
 
+def test_votes_may_be_drawn_inside_by_a_rule_of_its_own_votes():
+    own, outside = Optimistic(EGPO(RPS, 1.0, 0.1, votes=9)), Optimistic(EGPO(RPS, 1.0, 0.1))
+    found = orbit(own, START, rounds=5, seed=1).policies
+    expected = orbit(FiniteSample(outside, 9), START, rounds=5, seed=1).policies
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_cures_have_ids():
     kinds = (Optimistic, Extragradient, Averaged, AdaptiveBeta, BestFraction)
     names = ("optimistic", "extragradient", "averaged", "adaptive_beta", "best_fraction")
@@ -228,7 +236,12 @@ def test_cures_have_ids():
     [
         (lambda: Optimistic(cast(Any, Momentum(CYCLING, 0.3))), "Optimistic needs a rule on log"),
         (lambda: Extragradient(cast(Any, FiniteSample(CYCLING, 9))), "put wrappers that draw vot"),
-        (lambda: Optimistic(CYCLING, np.nan), "strength is not finite"),
+        (lambda: Optimistic(CYCLING, np.nan), "strength contains NaN"),
+        (lambda: Optimistic(CYCLING, np.inf), "strength is inf: it must be a finite number"),
+        (lambda: Optimistic(CYCLING, cast(Any, "a")), "strength is not an array of numbers"),
+        (lambda: Optimistic(TWO, [0.1, 0.2, 0.3]), "do not broadcast: rule (2,), strength (3,)"),
+        (lambda: Averaged(TWO, rate=[0.1, 0.2, 0.3]), "do not broadcast: rule (2,), rate (3,)"),
+        (lambda: Inexact(TWO, [0.1, 0.2, 0.3]), "do not broadcast: rule (2,), kappa (3,)"),
         (lambda: Averaged(CYCLING), "needs either a rate or a window"),
         (lambda: Averaged(CYCLING, rate=0.5, window=3), "needs either a rate or a window"),
         (lambda: Averaged(CYCLING, rate=0.0), "rate is 0: an average that never moves"),
@@ -236,6 +249,8 @@ def test_cures_have_ids():
         (lambda: Averaged(CYCLING, window=0), "window is 0: it must be a whole number"),
         (lambda: Averaged(CYCLING, rate=0.5, of="votes"), "average of 'votes' is not known"),
         (lambda: AdaptiveBeta(CYCLING, least=0.0), "least is 0: beta would be raised without"),
+        (lambda: AdaptiveBeta(CYCLING, cast(Any, [0.1, 0.2])), "least has shape (2,): it must be"),
+        (lambda: FiniteSample(cast(Any, "mrs"), 9), "str has no parameter 'game'"),
         (lambda: AdaptiveBeta(CYCLING, first=1e-5), "first is 1e-05, below least"),
         (lambda: AdaptiveBeta(CYCLING, rise=0.9), "rise is 0.9: below 1 every round"),
     ],

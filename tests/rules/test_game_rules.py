@@ -210,7 +210,13 @@ def test_iterative_rpo_without_likelihood_is_iterated_dpo():
     [
         (lambda: NashMD(RPS, 3.0, 0.5), r"eta \* tau is 1.5: the share of the reference"),
         (lambda: online_mirror_descent(RPS, 3.0, 0.5), r"eta \* tau is 1.5"),
-        (lambda: inpo(RPS, 0.2, 0.5), r"eta \* tau is 2.5"),
+        (lambda: inpo(RPS, 0.2, 0.5), "tau is up to 2.5 times eta, .* give an eta of at least tau"),
+        (lambda: inpo(RPS, [0.2, 0.3], [0.1, 0.2, 0.3]), r"eta \(2,\), tau \(3,\)"),
+        (lambda: NashMD(RPS, [0.2, 0.3], [0.1, 0.2, 0.3]), r"eta \(2,\), tau \(3,\)"),
+        (
+            lambda: online_mirror_descent(RPS, [0.2, 0.3], [0.1, 0.2, 0.3]),
+            r"eta \(2,\), tau \(3,\)",
+        ),
         (lambda: NashMD(RPS, None, 0.0), "tau is 0: it must be a finite number above 0"),
         (lambda: EGPO(RPS, 0.0, 0.5), "eta is 0: it must be a finite number above 0"),
         (lambda: EGPO(RPS, 1.0, -0.5), "tau is -0.5: it must be a finite number of at least 0"),
