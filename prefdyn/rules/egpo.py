@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike
 
 from prefdyn._inputs import nonnegative, optional_count, positive
 from prefdyn.games.matrix import PreferenceMatrix
-from prefdyn.policies.softmax import centre, softmax
+from prefdyn.policies.softmax import centre, softmax, softmax_jacobian
 from prefdyn.rules._game_rule import VotingRule
 from prefdyn.rules._mixed_reference_sampling import matvec
-from prefdyn.rules._rule import like
+from prefdyn.rules._rule import Jacobian, like
 from prefdyn.rules._votes import generator, voted
 
 Array = Any
@@ -77,6 +77,15 @@ class EGPO(VotingRule):
         shape = np.broadcast_shapes(self.game.batch_shape, state.shape[:-1])
         first, second = (voted(self.game.P, self.votes, rng, shape) - 0.5 for _ in range(2))
         return centre(self._step(state, first, second))
+
+    def jacobian(self, state: Array) -> Jacobian:
+        """``m I + eta A J(pi_half) (m I + eta A J(pi))``, up to the neutral direction."""
+        eta = np.asarray(self.eta)[..., None, None]
+        kept = (1 - eta * np.asarray(self.tau)[..., None, None]) * np.eye(self.K)
+        pulled = self.towards_reference(state, np.asarray(self.eta) * self.tau)
+        half = pulled + eta[..., 0] * matvec(self.game.skew, softmax(state))
+        drive, ahead = (eta * self.game.skew @ softmax_jacobian(softmax(x)) for x in (state, half))
+        return Jacobian(kept + ahead @ (kept + drive), "closed form")
 
     def _step(self, theta: Array, first: Array, second: Array) -> Array:
         eta = np.asarray(self.eta)

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike
 from prefdyn._errors import InputError
 from prefdyn._inputs import common_shape, nonnegative, positive
 from prefdyn.games.matrix import PreferenceMatrix
-from prefdyn.policies.softmax import centre, softmax
+from prefdyn.policies.softmax import centre, softmax, softmax_jacobian
 from prefdyn.rules._game_rule import GameRule
 from prefdyn.rules._mixed_reference_sampling import matvec
-from prefdyn.rules._rule import like
+from prefdyn.rules._rule import Jacobian, like
 
 Array = Any
 
@@ -81,6 +81,14 @@ class NashMD(GameRule):
     def step(self, state: Array, t: int, rng: np.random.Generator | None) -> Array:
         """The step of round t + 1."""
         return centre(self._step(state, self._eta(t)))
+
+    def jacobian(self, state: Array) -> Jacobian:
+        """``m (I + eta A J(mix))`` of the step of round 0, up to the neutral direction."""
+        eta = self._eta(0)
+        mixture = softmax(self.towards_reference(state, eta * self.tau))
+        kept = (1 - eta * np.asarray(self.tau))[..., None, None]
+        drive = eta[..., None, None] * self.game.skew @ softmax_jacobian(mixture)
+        return Jacobian(kept * (np.eye(self.K) + drive), "closed form")
 
     def _eta(self, t: int) -> np.ndarray:
         if self.eta is None:
