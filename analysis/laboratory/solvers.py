@@ -179,7 +179,7 @@ class RealRotation(Check):
 
 
 class RealRuns(Check):
-    """Every rule, started at the default policy."""
+    """Every rule, started a thousandth away from its fixed point."""
 
     claim = "LAB-7"
     part = (

@@ -29,7 +29,7 @@ CLAIMS = (
         "Whatever the game, the contraction of MRS-2 asks for at least sqrt((1 + alpha)/"
         "(1 - alpha)) beta_c and the mirror descent of MRS-9 for at least (pi/2) sqrt((1 + alpha)/"
         "alpha) beta_c (LAB-1, and s <= ||A||_2/2). On a thousand random cyclic games the better "
-        "of the two asks for three to seven times beta_c in the median, more where alpha is "
+        "of the two asks for two to six times beta_c in the median, more where alpha is "
         "large or a game is nearly transitive.",
         MAP,
         "derived",
