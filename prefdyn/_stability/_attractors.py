@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prefdyn._stability._long_run import record, some_of
+from prefdyn._stability._long_run import CALM, flees, record, some_of
 from prefdyn._stability.lyapunov import along_run
 from prefdyn._stability.mode_locking import return_times
 from prefdyn._stability.zero_one import CHAOTIC, REGULAR, zero_one
@@ -14,9 +14,6 @@ KEPT = 1000
 """Rounds of an attractor that are kept, and on which its kind is judged."""
 LONGEST = 200
 """Longest return time of a cycle."""
-FLEEING = 1.0
-"""Nats by which the smallest log-probability of one half of `KEPT` rounds is below the other half's
-in a run that goes to the boundary."""
 CLOSE = 1e-3
 """Largest range of a probability in a run that still decays to a fixed point, slowly."""
 CERTAIN = 3.0
@@ -32,7 +29,7 @@ class Attractor:
     kind
         "fixed point", "cycle" (of a finite order), "closed curve" (quasi-periodic), "chaotic",
         "boundary" (probabilities go on falling, without end), or "undecided" (the evidence is
-        contradictory).
+        contradictory, or of less than a turn).
     period
         Order of a cycle, 1 for a fixed point, else None.
     policies
@@ -54,19 +51,22 @@ class Attractor:
 def attractors(rule: Rule, states: np.ndarray) -> list[Attractor]:
     """The attractors on which settled runs (m, n) are."""
     log_policies, after = record(rule, states, KEPT)
-    before, later = (half.min(axis=(0, -1)) for half in np.split(log_policies, 2))
-    with np.errstate(invalid="ignore"):
-        stays = np.isfinite(later) & (later > before - FLEEING)
-        policies = np.exp(log_policies)
-    staying = np.flatnonzero(stays)
-    found = [Attractor("boundary", None, last[None], *[np.nan] * 3) for last in policies[-1]]
+    policies = np.exp(log_policies)
+    staying = np.flatnonzero(~flees(log_policies))
+    found = [_boundary(run) for run in np.moveaxis(policies, 1, 0)]
     if len(staying):
-        returns = return_times(policies[:, staying], LONGEST)
+        returns = return_times(log_policies[:, staying], LONGEST)
         few = some_of(rule, len(staying))
         parting = along_run(few, after[staying], KEPT // 2, 1, KEPT // 20)
         for k, p, x, e in zip(staying, returns, parting.exponents, parting.errors, strict=True):
             found[k] = _attractor(policies[:, k], int(p), float(x[0]), float(e[0]))
     return found
+
+
+def _boundary(run: np.ndarray) -> Attractor:
+    """The way to the boundary, with the last policy of it that is finite."""
+    known = run[np.isfinite(run).all(axis=-1)]
+    return Attractor("boundary", None, known[-1:], *[np.nan] * 3)
 
 
 def _attractor(run: np.ndarray, returns: int, exponent: float, error: float) -> Attractor:
@@ -75,11 +75,12 @@ def _attractor(run: np.ndarray, returns: int, exponent: float, error: float) -> 
         return Attractor(kind, returns, run[-returns:], exponent, error, np.nan)
     if exponent < -CERTAIN * error and np.ptp(run, axis=0).max() < CLOSE:
         return Attractor("fixed point", 1, run[-1:], exponent, error, np.nan)
+    if run.std(axis=0).max() < CALM:  # at rest next to a vertex, while log-probabilities move on
+        return Attractor("undecided", None, run, exponent, error, np.nan)
     chaos = float(zero_one(run).value)
-    positive = exponent > CERTAIN * error
-    if positive and chaos > CHAOTIC:
+    if exponent > CERTAIN * error and chaos > CHAOTIC:
         kind = "chaotic"
-    elif not positive and chaos < REGULAR:
+    elif exponent <= CERTAIN * error and chaos < REGULAR:  # neither, if the exponent is not known
         kind = "closed curve"
     else:
         kind = "undecided"

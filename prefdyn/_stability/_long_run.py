@@ -7,13 +7,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from prefdyn._errors import InputError, InsufficientData
-from prefdyn._inputs import count
+from prefdyn._inputs import count, nonnegative
 from prefdyn._simulate import default_start
+from prefdyn._stability.fixed_points import ESCAPED
 from prefdyn.rules._rule import Jacobian, Rule
 from prefdyn.rules._wrapper import get_parameter, set_parameter
 
 CALM = 1e-9
 """Standard deviation of every probability below which a run counts as settled."""
+FLEEING, DEEPER = 1.0, 0.1
+"""Nats by which, and share of its depth by which, the smallest log-probability of a run falls from
+one half to the next on the way to the boundary.  Bounded runs reach deeper by chance, too."""
+GONE = (
+    "a run left every bound, or its probabilities go on falling: it has no long-run behaviour to "
+    "measure; start elsewhere or change the parameters."
+)
 
 
 def begin(rule: Rule, start: Any) -> np.ndarray:
@@ -70,6 +78,8 @@ def record(rule: Rule, state: np.ndarray, rounds: int) -> tuple[np.ndarray, np.n
 def long_run(source: Any, start: Any, rounds: int, settling: int, least: int) -> np.ndarray:
     """Policies (rounds, ..., K) of a rule's settled run, or those given as an array.
 
+    NaN for runs that stay within no bounds.
+
     Raises
     ------
     InsufficientData
@@ -79,17 +89,41 @@ def long_run(source: Any, start: Any, rounds: int, settling: int, least: int) ->
         rule = source.skeleton
         rounds, settling = count(rounds, "rounds"), count(settling, "settle", least=0)
         refuse_short(rounds, least)
-        log_policies, last = record(rule, settle(rule, begin(rule, start), settling), rounds)
-        checked(last)
-        return np.exp(log_policies)
-    policies = np.asarray(source, dtype=float)
-    if policies.ndim < 2:
+        return np.exp(kept(rule, begin(rule, start), settling, rounds))
+    policies = nonnegative(source, "the series of policies")
+    if policies.ndim < 2 or policies.shape[-1] < 2:
         raise InputError(
             f"a series of shape {policies.shape} is neither a rule nor policies (rounds, ..., K): "
             "give the policies of an orbit."
         )
     refuse_short(len(policies), least)
     return policies
+
+
+def kept(rule: Rule, state: np.ndarray, settling: int, rounds: int) -> np.ndarray:
+    """Log-policies (rounds, ..., K) after settling; NaN for runs that stay within no bounds."""
+    log_policies, last = record(rule, advance(rule, state, settling), rounds)
+    log_policies[:, escaped(last) | flees(log_policies)] = np.nan
+    return log_policies
+
+
+def escaped(states: np.ndarray) -> np.ndarray:
+    """Whether states (..., n) are beyond every bound (...,)."""
+    return ~(np.abs(states).max(axis=-1) < ESCAPED)
+
+
+def flees(log_policies: np.ndarray) -> np.ndarray:
+    """Whether runs (rounds, ..., K) are on the way to the boundary (...,), or no longer finite.
+
+    Either the second half reaches much deeper than the first, as next to a cycle of vertices; or
+    every eighth reaches deeper than the one before, as in a collapse onto one vertex.
+    """
+    with np.errstate(invalid="ignore"):
+        depth = np.stack([part.min(axis=(0, -1)) for part in np.array_split(log_policies, 8)])
+        half, whole = depth[:4].min(axis=0), depth[4:].min(axis=0)
+        deeper = half - whole > np.maximum(FLEEING, DEEPER * np.abs(half))
+        deeper |= np.all(np.diff(depth, axis=0) < 0, axis=0) & (depth[0] - depth[-1] > FLEEING)
+    return deeper | ~np.isfinite(depth).all(axis=0)
 
 
 def refuse_short(rounds: int, least: int) -> None:
@@ -99,12 +133,9 @@ def refuse_short(rounds: int, least: int) -> None:
 
 
 def checked(state: np.ndarray) -> np.ndarray:
-    """A state that is still finite."""
-    if not np.all(np.isfinite(state)):
-        raise InsufficientData(
-            "a run left every bound (its state is not finite): it has no long-run behaviour to "
-            "measure; start elsewhere or change the parameters."
-        )
+    """States of which none has left every bound."""
+    if np.any(escaped(state)):
+        raise InsufficientData(GONE)
     return state
 
 
@@ -254,7 +285,9 @@ def principal_plane(policies: np.ndarray, thin: float = 1e-2) -> Plane:
 
 
 def moving(policies: np.ndarray) -> np.ndarray:
-    """Policies (rounds, K) less their mean, refused where nothing moves."""
+    """Policies (rounds, K) less their mean, refused where nothing moves, or without bounds."""
+    if not np.isfinite(policies).all():
+        raise InsufficientData(GONE)
     centred = policies - policies.mean(axis=0)
     if centred.std(axis=0).max() < CALM:
         raise InsufficientData(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from prefdyn._errors import InsufficientData
+from prefdyn._errors import InputError, InsufficientData
 from prefdyn._inputs import count, distribution, positive
 from prefdyn._stability._attractors import Attractor, attractors
 from prefdyn._stability._long_run import advance, moments, side_by_side, some_of
@@ -98,7 +98,7 @@ def basins(
     Raises
     ------
     InputError
-        For a batched rule, or starts outside the simplex.
+        For a batched rule, or starts that are no rows of positive probabilities.
     InsufficientData
         If the runs end in more than 64 different ways.
     """
@@ -108,6 +108,8 @@ def basins(
         starts, sampling = simplex_starts(rule.K, count(resolution, "resolution"), seed)
     else:
         starts = np.atleast_2d(distribution(starts, rule.K, "starts", interior=True))
+        if starts.ndim != 2 or not len(starts):
+            raise InputError(f"starts has shape {starts.shape}: give one policy a row, (m, K).")
         sampling = f"{len(starts)} starts as given"
     family, begun = side_by_side(rule, starts)
     rounds = count(rounds, "rounds", least=2 * FIRST)

@@ -7,8 +7,7 @@ import numpy as np
 
 from prefdyn._errors import InputError, InsufficientData
 from prefdyn._inputs import count as whole
-from prefdyn._stability._long_run import begin, checked, refuse_short
-from prefdyn._stability._long_run import settle as settled
+from prefdyn._stability._long_run import GONE, advance, begin, escaped, refuse_short
 from prefdyn._stability.fixed_points import tangent
 from prefdyn.rules._rule import Rule
 
@@ -104,7 +103,7 @@ def lyapunov(
         raise InputError(f"count is {number}, but only {directions} directions carry dynamics.")
     # The directions settle, too, next to an onset slowly: a quarter of the rounds is theirs.
     turning = min(settle // 2, rounds // 4)
-    state = settled(rule, begin(rule, start), settle - turning)
+    state = advance(rule, begin(rule, start), settle - turning)
     result = along_run(rule, state, rounds, number, turning)
     if result.exponents.ndim == 1 and np.isnan(result.exponents).any():
         raise InsufficientData(
@@ -115,21 +114,30 @@ def lyapunov(
 
 
 def along_run(rule: Rule, state: np.ndarray, rounds: int, count: int, turning: int) -> Lyapunov:
-    """Exponents of the run from a state, NaN where it is unsteady; `turning` rounds go first."""
+    """Exponents of the run from a state, NaN where it is unsteady; `turning` rounds go first.
+
+    In a batch they are NaN, too, for runs that leave every bound.
+    """
     basis = tangent(rule)
     directions = basis.shape[1]
     frame = np.broadcast_to(np.eye(directions)[:, :count], (*state.shape[:-1], directions, count))
     logs, by = [], ""
+    gone = escaped(state)
     for t in range(turning + rounds):
+        if gone.all():
+            raise InsufficientData(GONE)
+        state = np.where(gone[..., None], state[~gone][0], state)  # a place to be, for the batch
         matrix, by = rule.jacobian(state)
         frame, upper = np.linalg.qr(basis.T @ matrix @ basis @ frame)
         if t >= turning:
             with np.errstate(divide="ignore"):  # -inf: a direction that one round forgets
                 logs.append(np.log(np.abs(np.diagonal(upper, axis1=-2, axis2=-1))))
-        state = rule.step(state, t, None)
-    checked(state)
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = rule.step(state, t, None)
+        gone = gone | escaped(state)
     exponents, errors, steady = _averages(np.stack(logs))
-    exponents, errors = (np.where(steady[..., None], x, np.nan) for x in (exponents, errors))
+    known = (steady & ~gone)[..., None]
+    exponents, errors = (np.where(known, x, np.nan) for x in (exponents, errors))
     return Lyapunov(exponents, errors, rounds, by)
 
 

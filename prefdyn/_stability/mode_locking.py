@@ -10,13 +10,13 @@ import numpy as np
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import count
-from prefdyn._stability._long_run import along, begin, each_run, record, refuse_short
-from prefdyn._stability._long_run import settle as settled
+from prefdyn._stability._long_run import along, begin, each_run, kept, refuse_short
 from prefdyn._stability.rotation import LEAST, rotation
 from prefdyn.rules._rule import Rule
 
-RETURN = 1e-7
-"""Largest difference of a probability that still counts as a return."""
+RETURN, RETURN_LOG = 1e-7, 1e-4
+"""Largest difference of a probability that still counts as a return, and of a log-probability,
+relative to the largest of 1 and itself: next to a vertex only log-probabilities move."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,8 @@ class ModeLocking:
     parameters, values
         What was varied, and the grid's values of each.
     rotation, rotation_error
-        Turns per round over the grid, in [0, 1/2]; NaN where there is none (settled, chaotic).
+        Turns per round over the grid, in [0, 1/2]; NaN where there is none (settled, chaotic, on
+        the way to the boundary).
     returns
         Rounds after which the run returns to within 1e-7, over the grid; 1 where it has settled, 0
         where it does not return within `largest_period` rounds.
@@ -182,10 +183,9 @@ class _Search:
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         family = along(self.rule, self.names, list(points.T))
-        state = settled(family, begin(family, self.start), self.settle)
-        policies = np.exp(record(family, state, self.rounds)[0])
-        number, error = each_run(policies, rotation, 2)
-        returns = return_times(policies, self.longest)
+        log_policies = kept(family, begin(family, self.start), self.settle, self.rounds)
+        number, error = each_run(np.exp(log_policies), rotation, 2)
+        returns = return_times(log_policies, self.longest)
         turns, periods = np.zeros(len(points)), (returns == 1).astype(float)
         for k in np.flatnonzero((returns > 1) & np.isfinite(number)):
             full = int(returns[k])
@@ -196,17 +196,22 @@ class _Search:
         return np.stack([number, error, returns, turns, periods])
 
 
-def return_times(policies: np.ndarray, longest: int) -> np.ndarray:
-    """Smallest p <= longest with ``|pi_t - pi_(t-p)|`` within 1e-7 for 3p rounds; 0 if none."""
-    tail = policies[-4 * longest :]
-    found = np.zeros(policies.shape[1:-1], dtype=int)
+def return_times(log_policies: np.ndarray, longest: int) -> np.ndarray:
+    """Smallest p <= longest after which runs (rounds, ..., K) return, (...,); 0 if none.
+
+    To within 1e-7, all the time in the last ``4 longest`` rounds: strong drive stays at a vertex
+    for many rounds, as if it had settled there.
+    """
+    tail = log_policies[-4 * longest :]
+    found = np.zeros(tail.shape[1:-1], dtype=int)
     for p in range(1, longest + 1):
         open_ = np.flatnonzero(found == 0)
         if not len(open_):
             break
-        last = tail[-4 * p :, open_]
-        returned = np.abs(last[p:] - last[:-p]).max(axis=(0, -1)) < RETURN
-        found[open_[returned]] = p
+        now, before = tail[p:, open_], tail[:-p, open_]
+        near = np.abs(np.exp(now) - np.exp(before)) < RETURN
+        near &= np.abs(now - before) < RETURN_LOG * np.maximum(1.0, np.abs(now))
+        found[open_[near.all(axis=(0, -1))]] = p
     return found
 
 

@@ -140,3 +140,31 @@ def test_what_has_no_basins_is_refused():
         basins(still(), 20, rounds=512)
     with pytest.raises(InputError, match="batch"):
         basins(MRSIPO(games.rock_paper_scissors(0.4), np.ones(2), 0.5, 1.0), 5)
+
+
+def test_a_policy_that_waits_at_vertices_is_on_a_cycle():
+    """Strong drive and long memory: whoever looks at a few rounds only sees a vertex at rest."""
+    rule = MRSIPO(games.rock_paper_scissors(0.4), 0.005, 0.98, 1.0)
+    found = basins(rule, starts=STARTS[1:])
+    assert kinds(found) == ["cycle"]
+    assert found.attractors[0].period > 20
+    assert np.ptp(found.attractors[0].policies, axis=0).min() > 0.99
+
+
+def test_runs_that_leave_every_number_behind():
+    class Away(LogitRule):
+        K = 3
+
+        def update(self, theta):
+            return 1.5 * theta
+
+    found = basins(Away(), starts=[[0.5, 0.3, 0.2], [0.2, 0.3, 0.5]], rounds=1000)
+    assert kinds(found) == ["boundary", "boundary"]
+    assert np.sort(found.attractors[0].policies[0]) == pytest.approx([0, 0, 1])
+    assert np.isnan(found.rounds).all()
+
+
+@pytest.mark.parametrize("starts", [np.full((2, 2, 3), 1 / 3), np.zeros((0, 3))])
+def test_starts_are_rows(starts):
+    with pytest.raises(InputError, match="one policy a row"):
+        basins(MRSIPO(games.rock_paper_scissors(0.4), 0.8, 0.5, 1.0), starts=starts)

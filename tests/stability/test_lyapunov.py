@@ -97,3 +97,11 @@ def test_what_cannot_be_known_is_refused():
     start = 1 / 3 + np.array([1e-6, 0, -1e-6])
     with pytest.raises(InsufficientData, match="has not settled"):
         lyapunov(rule.replace(beta=threshold / 1.02), start, 1500, settle=0)
+
+
+def test_a_run_that_leaves_every_bound_costs_its_batch_nothing():
+    found = lyapunov(Logistic(np.array([[3.2], [6.0]])), inside(0.3), rounds=300, settle=100)
+    alone = lyapunov(Logistic(3.2), inside(0.3), rounds=300, settle=100)
+    assert found.exponents[0] == pytest.approx(alone.exponents)
+    assert np.isnan(found.exponents[1]).all()
+    assert np.isnan(found.errors[1]).all()

@@ -12,6 +12,7 @@ from prefdyn import (
     orbit,
     power_spectrum,
     rotation_number,
+    zero_one,
 )
 from tests.known_maps import CircleMap, DelayedLogistic, Henon, Logistic
 
@@ -141,6 +142,36 @@ def test_a_rule_that_takes_no_arrays_gives_the_same_as_one_that_does():
     )
     assert stacked.rotation == pytest.approx(batched.rotation, abs=1e-9, nan_ok=True)
     assert np.array_equal(stacked.periods, batched.periods)
+
+
+def test_a_run_that_waits_at_vertices_has_not_settled():
+    """Of 24 rounds all but a few change no probability by 1e-7; at alpha = 1 the waits grow."""
+    rule = MRSIPO(games.rock_paper_scissors(0.4), 0.005, 0.98, 1.0)
+    still = np.abs(np.diff(orbit(rule, rounds=5000, tolerance=0).policies[-48:], axis=0)).max(-1)
+    assert np.mean(still < 1e-7) > 0.8
+    found = mode_locking(rule, "alpha", np.array([0.98, 1.0]), rounds=1000, refine=0)
+    assert found.returns.tolist() == [24, 0]
+    assert found.periods.tolist() == [24, 0]
+    assert np.isnan(found.rotation[1])
+    with pytest.raises(InsufficientData, match="go on falling"):
+        rotation_number(rule.replace(alpha=1.0))
+
+
+def test_what_is_no_series_is_refused():
+    missing = np.full((2000, 3), 1 / 3)
+    missing[7, 1] = np.nan
+    for estimate in (rotation_number, zero_one, power_spectrum):
+        with pytest.raises(InputError, match="contains NaN"):
+            estimate(missing)
+        with pytest.raises(InputError, match="neither a rule nor policies"):
+            estimate(np.zeros((2000, 0)))
+
+
+def test_a_run_that_leaves_every_bound_costs_its_batch_nothing():
+    line = np.array([0.57, 0.43])
+    found = rotation_number(Logistic(np.array([[3.2], [6.0]])), line, 300, settle=1000)
+    assert found.value[0] == pytest.approx(0.5, abs=1e-9)
+    assert np.isnan(found.value[1])
 
 
 def test_tongues_in_two_parameters_and_what_is_refused():
