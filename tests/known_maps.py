@@ -39,7 +39,7 @@ class KnownMap(Rule):
 class Logistic(KnownMap):
     """x' = r x (1 - x): fold of multipliers at 1, flips at 3 and 1 + sqrt 6, chaos at 4 (ln 2)."""
 
-    r: float
+    r: Array
 
     def step(self, state: Array, t: int, rng: Any) -> Array:
         return self.r * state * (1 - state)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from prefdyn._errors import InputError, InsufficientData
-from prefdyn._inputs import count, nonnegative
+from prefdyn._inputs import count, finite, nonnegative
 from prefdyn._simulate import default_start
 from prefdyn._stability.fixed_points import ESCAPED
 from prefdyn.rules._rule import Jacobian, Rule
@@ -124,6 +124,16 @@ def flees(log_policies: np.ndarray) -> np.ndarray:
         deeper = half - whole > np.maximum(FLEEING, DEEPER * np.abs(half))
         deeper |= np.all(np.diff(depth, axis=0) < 0, axis=0) & (depth[0] - depth[-1] > FLEEING)
     return deeper | ~np.isfinite(depth).all(axis=0)
+
+
+def ascending(values: Any, parameter: str, *, least: int = 1) -> np.ndarray:
+    """Finite values (n,) of a parameter in ascending order, at least so many, or an error."""
+    array = finite(values, f"values of {parameter!r}")
+    if array.ndim != 1 or len(array) < least or not np.all(np.diff(array) > 0):
+        raise InputError(
+            f"values of {parameter!r} must be at least {least} numbers in ascending order."
+        )
+    return array
 
 
 def refuse_short(rounds: int, least: int) -> None:

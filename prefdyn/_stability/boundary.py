@@ -14,7 +14,7 @@ from prefdyn._stability._parameter import Axis
 from prefdyn._stability._periodic_curve import PeriodicCurve
 from prefdyn._stability._reduced import ReducedMap
 from prefdyn._stability.branch import Bifurcation
-from prefdyn._stability.continuation import REAL, continuation
+from prefdyn._stability.continuation import REAL, continuation, step_length
 from prefdyn._stability.normal_form import NormalForm, normal_form_at
 from prefdyn.rules._rule import Rule
 
@@ -177,14 +177,16 @@ def boundary(
     0.4
     """
     rule = rule.skeleton
-    if len(set(parameters)) != 2:
+    if isinstance(parameters, str) or len(parameters) != 2 or parameters[0] == parameters[1]:
         raise InputError(f"parameters are {parameters!r}: name two different ones.")
+    if len(ranges) != 2:
+        raise InputError(f"ranges are {ranges!r}: give one, or None, for each of the parameters.")
     if kind is not None:
         choice(kind, KINDS, "kind")
     first, second = (
         Axis.of(rule, parameter, span) for parameter, span in zip(parameters, ranges, strict=True)
     )
-    most = count(points, "points", least=2)
+    step, most = step_length(step), count(points, "points", least=2)
     rule = second.set(rule, second.current(rule))
     if not isinstance(start, Bifurcation):
         start, rule = _nearest(rule, first, second, start, kind)
@@ -203,6 +205,12 @@ def _nearest(
             raise InputError(
                 f"start is {near!r}: give a Bifurcation, or a value of each parameter."
             ) from None
+        for axis, value in ((first, here), (second, there)):
+            if not axis.low <= value <= axis.high:
+                raise InputError(
+                    f"start has {axis.parameter} = {value:g}, outside the range ({axis.low:g}, "
+                    f"{axis.high:g}): start inside, or widen the range."
+                )
         rule = second.set(first.set(rule, here), there)
     branch = continuation(rule, first.parameter, (first.low, first.high), step=SEARCH)
     wanted = ("neimark_sacker", "flip") if kind is None else (kind,)

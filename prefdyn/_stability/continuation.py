@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from prefdyn._errors import InputError, NoOptimum
-from prefdyn._inputs import count
+from prefdyn._inputs import count, finite
 from prefdyn._stability._arclength import (
     Failed,
     Path,
@@ -100,8 +100,7 @@ def continuation(
     rule = rule.skeleton
     if rule.batch_shape:
         raise InputError("a branch belongs to one recipe on one game: pass a rule without batch.")
-    if not 0 < step <= 0.5:
-        raise InputError(f"step is {step!r}: give a share of the range, above 0 and at most 0.5.")
+    step = step_length(step)
     most = count(points, "points", least=2)
     axis = Axis.of(rule, parameter, range)
     if isinstance(start, Bifurcation):
@@ -114,6 +113,14 @@ def continuation(
     direction = tangent(curve, x)
     direction = direction if direction[-1] > 0 else -direction
     return _branch(both_ways(curve, x, direction, step, most), rule)
+
+
+def step_length(step: Any) -> float:
+    """A longest step, checked."""
+    size = finite(step, "step")
+    if size.ndim or not 0 < size <= 0.5:
+        raise InputError(f"step is {step!r}: give a share of the range, above 0 and at most 0.5.")
+    return float(size)
 
 
 def _from_bifurcation(rule: Rule, axis: Axis, start: Bifurcation, step: float, most: int) -> Branch:

@@ -10,7 +10,7 @@ import numpy as np
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import count
-from prefdyn._stability._long_run import along, begin, each_run, kept, refuse_short
+from prefdyn._stability._long_run import along, ascending, begin, each_run, kept, refuse_short
 from prefdyn._stability.rotation import LEAST, rotation
 from prefdyn.rules._rule import Rule
 
@@ -155,19 +155,13 @@ def mode_locking(
 
 
 def _grids(names: tuple[str, ...], values: Any) -> tuple[np.ndarray, ...]:
-    if len(names) not in (1, 2):
-        raise InputError(f"{len(names)} parameters are named: mode locking takes one or two.")
-    grids = tuple(
-        np.asarray(grid, dtype=float) for grid in ([values] if len(names) == 1 else values)
-    )
-    if len(grids) != len(names):
-        raise InputError(
-            f"{len(grids)} arrays of values for {len(names)} parameters: give one each."
-        )
-    for name, grid in zip(names, grids, strict=True):
-        if grid.ndim != 1 or len(grid) < 2 or not np.all(np.diff(grid) > 0):
-            raise InputError(f"values of {name!r} must be at least two numbers in ascending order.")
-    return grids
+    if len(names) not in (1, 2) or len(set(names)) < len(names):
+        raise InputError(f"parameters are {names!r}: give one name, or two different ones.")
+    given = [values] if len(names) == 1 or np.isscalar(values) else list(values)
+    if len(given) != len(names):
+        raise InputError(f"values are {values!r}: give one array for each of {', '.join(names)}.")
+    pairs = zip(names, given, strict=True)
+    return tuple(ascending(grid, name, least=2) for name, grid in pairs)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice, count, positive
-from prefdyn._stability._long_run import along, begin, record
+from prefdyn._stability._long_run import along, ascending, begin, record
 from prefdyn._stability._long_run import settle as settled
 from prefdyn._stability.fixed_points import tangent
 from prefdyn.rules._rule import Rule
@@ -105,9 +105,7 @@ def orbit_diagram(
     rule = rule.skeleton
     if rule.batch_shape:
         raise InputError(f"a batch of {rule.batch_shape} rules cannot be swept: pass one rule.")
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or not len(values) or not np.all(np.diff(values) > 0):
-        raise InputError(f"values of {parameter!r} must be numbers in ascending order.")
+    values = ascending(values, parameter)
     directions = DIRECTIONS[choice(direction, DIRECTIONS, "direction")]
     settle, keep = count(settle, "settle"), count(keep, "keep", least=4)
     tolerance = float(positive(tolerance, "tolerance"))

@@ -145,6 +145,13 @@ def test_bad_questions_are_refused_in_one_sentence():
     ranges = ((0.1, 1.0), (0.2, 0.7))
     with pytest.raises(InputError, match="name two different ones"):
         boundary(rule, ("beta", "beta"), ranges)
+    with pytest.raises(InputError, match="give one, or None, for each"):
+        boundary(rule, ("beta", "alpha"), ranges[:1])  # pyright: ignore
+    for step in (0, np.nan, "long"):
+        with pytest.raises(InputError, match="step"):
+            boundary(rule, ("beta", "alpha"), ranges, step=step)  # pyright: ignore
+    with pytest.raises(InputError, match=r"start has beta = 5, outside the range \(0.1, 1\)"):
+        boundary(rule, ("beta", "alpha"), ranges, start=(5, 0.5))
     with pytest.raises(InputError, match="kind 'hopf' is not known"):
         boundary(rule, ("beta", "alpha"), ranges, kind="hopf")
     with pytest.raises(InputError, match=r"no flip for beta in \[0.1, 1\] at alpha = 0.5"):

@@ -90,6 +90,8 @@ def test_what_cannot_be_swept_is_refused():
         orbit_diagram(Logistic(3.0), "q", [1.0, 2.0])
     with pytest.raises(InputError, match="ascending"):
         orbit_diagram(Logistic(3.0), "r", [3.0, 2.0])
+    with pytest.raises(InputError, match="not an array of numbers"):
+        orbit_diagram(Logistic(3.0), "r", "all")  # pyright: ignore
     with pytest.raises(InputError, match="direction 'sideways'"):
         orbit_diagram(Logistic(3.0), "r", [2.0, 3.0], direction="sideways")
     with pytest.raises(InputError, match="batch"):

@@ -183,8 +183,14 @@ def test_tongues_in_two_parameters_and_what_is_refused():
     assert found.tongue(1, 3)[0, 0]
     with pytest.raises(InputError, match="ascending"):
         mode_locking(rule, "beta", [0.2, 0.1])
-    with pytest.raises(InputError, match="one or two"):
+    with pytest.raises(InputError, match="one name, or two"):
         mode_locking(rule, ("beta", "alpha", "lam"), ([1, 2],) * 3)
+    with pytest.raises(InputError, match="two different ones"):
+        mode_locking(rule, ("beta", "beta"), ([0.1, 0.2],) * 2)
+    with pytest.raises(InputError, match="one array for each of beta, alpha"):
+        mode_locking(rule, ("beta", "alpha"), 0.1)
+    with pytest.raises(InputError, match="not an array of numbers"):
+        mode_locking(rule, "beta", "x")
     with pytest.raises(InputError, match="no parameter"):
         mode_locking(rule, "gamma", [0.1, 0.2])
     with pytest.raises(InsufficientData, match="at least 256"):
