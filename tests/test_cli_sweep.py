@@ -73,7 +73,7 @@ def test_the_same_command_begins_and_goes_on(config, capsys):
     assert main(command) == 0
     assert capsys.readouterr().out == first
     assert re.search(r"spectral_radius +beta ", first)
-    assert "Written: maps.zarr" in first
+    assert "1 block, 6 points.  Written: maps.zarr" in first
 
 
 def test_a_plan_says_how_long_it_takes(config, capsys):
@@ -82,6 +82,8 @@ def test_a_plan_says_how_long_it_takes(config, capsys):
     shown = capsys.readouterr().out
     assert re.search(r"blocks +1 of 3 beta × 2 start", shown)
     assert re.search(r"expected +\S+ s with 2 workers", shown)
+    assert main(["sweep", "config.toml", "--plan", "--workers", "0"]) == 2
+    assert "workers is 0" in capsys.readouterr().err
     assert not Path("maps.zarr").exists()
     assert main(["sweep", "config.toml", "--plan", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)

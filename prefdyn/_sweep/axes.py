@@ -167,6 +167,8 @@ def _listed(name: str, values: Any, labels: Any) -> tuple[Any, Any]:
         array = np.empty(0, dtype=object)
     if array.ndim == 1 and array.dtype.kind in "iuf":
         return array, labels
+    if array.ndim == 1 and array.dtype.kind == "b" and labels is None:
+        labels = array
     return tuple(values), labels
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from prefdyn import _measures
+from prefdyn._content import feed
 from prefdyn._errors import InputError
 from prefdyn._inputs import count
 from prefdyn._simulate import TAIL_ROUNDS
@@ -105,8 +106,9 @@ def prepare(
     _check_names(lines, results)
     grid = _grid(lines, done, results, rule, work)
     identity = {
+        "axes": [line.name for line in lines],  # in this order: blocks are counted along them
+        **{f"axis {line.name}": f"{len(line)} values, {_digest(line)}" for line in lines},
         "fingerprint": hashlib.sha256("".join(fingerprints).encode()).hexdigest()[:16],
-        "axes": {line.name: [len(line), _digest(line)] for line in lines},
         "reducers": list(runs),
         "questions": {question.name: question.digest() for question in asked},
         "rounds": rounds,
@@ -178,12 +180,7 @@ def _digest(line: Line) -> str:
     """Hash of an axis' values and names."""
     found = hashlib.sha256(repr(line.labels.tolist()).encode())
     values = line.values
-    if isinstance(values, PreferenceMatrix):
-        values = values.P
-    if isinstance(values, np.ndarray):
-        found.update(repr((values.dtype.str, values.shape)).encode() + values.tobytes())
-    else:
-        found.update(repr(values).encode())
+    feed(found, values.P if isinstance(values, PreferenceMatrix) else values)
     return found.hexdigest()[:16]
 
 

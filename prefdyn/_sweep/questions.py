@@ -5,11 +5,11 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from types import CodeType
 from typing import Any
 
 import numpy as np
 
+from prefdyn._content import feed
 from prefdyn._errors import InputError
 from prefdyn._inputs import nearest
 from prefdyn._simulate import REDUCERS
@@ -92,11 +92,11 @@ class Question:
         return answer
 
     def digest(self) -> str:
-        """Hash of its declaration and of the code of its function."""
+        """Hash of its declaration and of its function, see `prefdyn._content.feed`."""
         digest = hashlib.sha256(
             repr([*self.dims.items(), *self.words, self.batched, *self.ignores]).encode()
         )
-        _feed(digest, self.ask)
+        feed(digest, self.ask)
         return digest.hexdigest()[:16]
 
 
@@ -201,26 +201,3 @@ NAMED = {
         name="lyapunov",
     ),
 }
-
-
-def _feed(digest: Any, function: Any) -> None:
-    """Add a function's code and what it holds to a hash; memory addresses stay out of it."""
-    if isinstance(function, partial):
-        _feed(digest, function.func)
-        digest.update(repr((function.args, sorted(function.keywords.items()))).encode())
-        return
-    code = getattr(function, "__code__", None)
-    if code is None:  # an object that can be called: its class, and what it holds
-        digest.update(f"{type(function).__module__}.{type(function).__qualname__}".encode())
-        code = getattr(type(function).__call__, "__code__", None)
-    if code is not None:
-        _feed_code(digest, code)
-
-
-def _feed_code(digest: Any, code: CodeType) -> None:
-    digest.update(code.co_code + repr(code.co_names).encode())
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            _feed_code(digest, constant)
-        else:
-            digest.update(repr(constant).encode())

@@ -24,7 +24,7 @@ from prefdyn._sweep.blocks import Grid
 from prefdyn._sweep.compute import Refused, Result
 
 MARKS = "sweep"
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -149,8 +149,11 @@ def create(
     """A new store, which appears at `path` whole or not at all."""
     from zarr.codecs import Crc32cCodec, ZstdCodec
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+    except OSError as error:
+        raise OSError(error.errno, f"cannot be made ({error.strerror})", str(path)) from None
     try:
         dataset = _coordinates(lines, responses).assign_attrs(attributes)
         dataset.to_zarr(temporary, mode="w", zarr_format=3, consolidated=False)
@@ -195,6 +198,8 @@ def reopen(path: Path, grid: Grid, results: dict[str, Result], identity: dict[st
                 f"{path} belongs to another sweep: its {name} is {_short(there)}, not "
                 f"{_short(wanted)}; give another out, or the settings it was begun with."
             )
+    for name in (*results, *identity["axes"]):
+        _described(path / name)
     return Store(path, grid, results)
 
 
@@ -207,13 +212,20 @@ def stored_identity(path: Path) -> dict[str, Any]:
         If it does not say so.
     """
     try:
-        attributes = json.loads((path / MARKS / "zarr.json").read_text())["attributes"]
-        json.loads((path / "zarr.json").read_text())
-    except (OSError, ValueError, KeyError, TypeError):
+        _described(path)
+        return _described(path / MARKS)["attributes"]
+    except (InputError, KeyError, TypeError):
         raise InputError(
             f"{path} is no store of a sweep, or its description is damaged: give another out."
         ) from None
-    return attributes
+
+
+def _described(path: Path) -> Any:
+    """What zarr wrote of a group or an array, which the copy that is opened need not show."""
+    try:
+        return json.loads((path / "zarr.json").read_text())
+    except (OSError, ValueError):
+        raise InputError(f"{path / 'zarr.json'} is missing or damaged: give another out.") from None
 
 
 def digest(arrays: dict[str, np.ndarray]) -> str:

@@ -5,7 +5,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,7 @@ class SweepPlan:
 
     def expected(self, workers: int = 1) -> float:
         """Seconds that all blocks take with so many workers, each with a core like those here."""
+        workers = count(workers, "workers")
         return float(np.mean(self.seconds)) * self.blocks / workers
 
 
@@ -211,6 +212,7 @@ def _store(prepared: Prepared, path: Path, resume: bool, command, progress) -> S
     if not path.exists():
         return _created(prepared, path, command)
     if not resume:
+        stores.stored_identity(path)  # only what is a store can be gone on with
         raise InputError(f"{path} exists: resume to go on with it, or give another out.")
     store = stores.reopen(path, prepared.grid, prepared.results, prepared.identity)
     done = sorted(store.done())
@@ -246,8 +248,8 @@ def _completed(prepared: Prepared, store: Store, workers: int, client, progress)
     done = store.done()
     left = [index for index in range(len(prepared.grid)) if index not in done]
 
-    def errand(index: int) -> bytes:
-        return prepared.block(store, index).packed()
+    def errand(index: int) -> bytes:  # whoever runs it may stand in another folder
+        return prepared.block(replace(store, path=store.path.absolute()), index).packed()
 
     if client is not None:
         running = on_cluster(errand, left, client)

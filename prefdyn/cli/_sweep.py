@@ -51,6 +51,7 @@ class Sweep:
 
     def answer(self) -> dict[str, Any]:
         """The plan, or the map."""
+        from prefdyn._inputs import count
         from prefdyn._sweep import plan_sweep
         from prefdyn.cli._sweep_config import read_config
 
@@ -58,6 +59,7 @@ class Sweep:
             raise InputError("there is no --out: give the folder to keep the map in, or --plan.")
         arguments = read_config(self.config)
         if self.plan:
+            count(self.workers, "workers")
             found = plan_sweep(**arguments)
             return {
                 **vars(found),
@@ -104,7 +106,8 @@ class Sweep:
         )
         if answer["refused"]:
             yield f"Refused: {answer['refused']}"
-        yield f"{answer['blocks']} blocks, {answer['points']:,} points.  Written: {answer['out']}"
+        blocks = "1 block" if answer["blocks"] == 1 else f"{answer['blocks']:,} blocks"
+        yield f"{blocks}, {answer['points']:,} points.  Written: {answer['out']}"
 
     def _swept(self, arguments: dict[str, Any]) -> dict[str, Any]:
         from prefdyn._sweep import blocks_done, sweep

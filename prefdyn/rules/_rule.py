@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import numpy as np
 from array_api_compat import array_namespace
 
+from prefdyn._content import feed
 from prefdyn._errors import InputError
 from prefdyn._inputs import distribution, log_distribution
 from prefdyn.policies import Policy
@@ -268,5 +269,7 @@ def _feed(digest, value) -> None:
             _feed(digest, item)
     elif hasattr(value, "fingerprint"):
         digest.update(value.fingerprint().encode())
+    elif callable(value):
+        feed(digest, value)  # not by repr, which holds its address in memory
     else:
         digest.update(repr(value).encode())

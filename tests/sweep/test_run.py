@@ -147,6 +147,21 @@ def test_a_cluster_gives_the_same_bits(tmp_path, alone):
     assert same(found, alone)
 
 
+def test_blocks_are_written_to_one_place_from_wherever_they_are_run(tmp_path, monkeypatch, alone):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+
+    def on_cluster(errand, indices, client):
+        for index in indices:
+            with monkeypatch.context() as moved:
+                moved.chdir(tmp_path / "elsewhere")
+                done = run.run_packed(errand(index))
+            yield done
+
+    monkeypatch.setattr(sys.modules["prefdyn._sweep.sweep"], "on_cluster", on_cluster)
+    assert same(sweep(Shaken(1.0), AXES, **SETTINGS, out="map.zarr", client="any"), alone)
+
+
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_worker_gives_the_same_bits(tmp_path):
     from distributed import Client, LocalCluster

@@ -176,7 +176,7 @@ def test_another_rule_axis_or_version_is_refused(tmp_path, monkeypatch):
     sweep(RULE, {"beta": [0.1, 0.2]}, rounds=20, out=out)
     with pytest.raises(InputError, match="its fingerprint is"):
         sweep(RULE.replace(lam=0.5), {"beta": [0.1, 0.2]}, rounds=20, out=out, resume=True)
-    with pytest.raises(InputError, match=r"its (axes|fingerprint) is"):
+    with pytest.raises(InputError, match=r'its axis beta is "2 values, '):
         sweep(RULE, {"beta": [0.1, 0.3]}, rounds=20, out=out, resume=True)
     monkeypatch.setattr("prefdyn._sweep.prepare.versions", lambda: {"numpy": "0"})
     with pytest.raises(InputError, match="its versions is"):
@@ -189,6 +189,52 @@ def test_a_changed_question_is_another_sweep(tmp_path):
     sweep(RULE, {"beta": [0.1]}, {"x": lambda rule: 1.0}, rounds=20, out=out, resume=True)
     with pytest.raises(InputError, match="its questions is"):
         sweep(RULE, {"beta": [0.1]}, {"x": lambda rule: 2.0}, rounds=20, out=out, resume=True)
+
+
+def test_axes_in_another_order_are_another_sweep(tmp_path):
+    out, size, starts = tmp_path / "map.zarr", [0.1, 1.0], [[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]]
+    sweep(RULE, {"beta": size, "start": starts}, rounds=20, work=1, out=out)
+    with pytest.raises(InputError, match=r'its axes is \["beta", "start"\]'):
+        sweep(RULE, {"start": starts, "beta": size}, rounds=20, work=1, out=out, resume=True)
+
+
+ELSEWHERE = """
+import sys
+from prefdyn import MRSIPO, LogitRule, sweep
+from prefdyn.games import rock_paper_scissors
+
+class Held:
+    def __init__(self, size):
+        self.size = size
+    def __call__(self, rule):
+        return self.size if rule.K in {1, 2, 3, 5, 8} and "x" in {"x", "stable", "flip"} else 0.0
+
+class Scheduled(LogitRule):
+    K = 3
+    def __init__(self, how):
+        self.how = how
+    def update(self, theta):
+        return self.how(theta)
+
+def enclosing(limit):
+    return lambda rule: limit if "x" in {"x", "stable", "flip", "fold"} else 0.0
+
+axes = {"how": [lambda theta: 0.5 * theta, lambda theta: 0.2 * theta]}
+asked = {"held": Held(float(sys.argv[2])), "enclosed": enclosing(float(sys.argv[3]))}
+rule = Scheduled(lambda theta: theta)
+sweep(rule, axes, asked, rounds=20, out=sys.argv[1], resume=True)
+"""
+
+
+def test_functions_are_known_again_in_another_process(tmp_path):
+    def run(*numbers: str) -> str:
+        command = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "map.zarr"), *numbers]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stderr
+
+    for _ in range(3):  # each with a seed of its own for the order of sets
+        assert run("1", "2") == ""
+    assert "its questions is" in run("3", "2")
+    assert "its questions is" in run("1", "3")
 
 
 def chunk(out: Path) -> Path:
@@ -229,6 +275,21 @@ def test_a_damaged_mark_or_description_is_refused(out, damage):
     (out / "sweep" / "zarr.json").write_text(damage)
     with pytest.raises(InputError, match="is no store of a sweep, or its description is damaged"):
         swept(out, resume=True)
+
+
+@pytest.mark.parametrize("name", ["entropy", "size"])
+def test_a_damaged_array_is_refused_by_the_name_of_its_file(out, name):
+    (out / name / "zarr.json").write_text('{"dig')
+    with pytest.raises(InputError, match=rf"{name}/zarr\.json is missing or damaged"):
+        swept(out, resume=True)
+
+
+def test_a_folder_that_cannot_be_made_is_named_and_nothing_else_is_gone_on_with(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=r"cannot be made \(.*\): '.*map\.zarr'"):
+        swept(tmp_path / "file" / "map.zarr")
+    with pytest.raises(InputError, match="file is no store of a sweep"):
+        swept(tmp_path / "file")
 
 
 def test_a_store_appears_whole_or_not_at_all(tmp_path, monkeypatch):

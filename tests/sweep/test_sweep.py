@@ -281,3 +281,12 @@ def test_answers_of_another_shape_or_word_are_refused():
         sweep(RULE, {"beta": [1.0]}, {"pair": lambda rule: [1.0, 2.0]}, rounds=20)
     with pytest.raises(InputError, match="'no', which is not among its words"):
         sweep(RULE, {"beta": [1.0]}, [Question(lambda rule: "no", words=("yes",), name="x")])
+
+
+def test_words_of_an_axis_that_is_true_or_false():
+    def made(narrow):
+        return RULE.replace(beta=0.2 if narrow else 2.0)
+
+    found = sweep(made, {"narrow": [True, False]}, ["spectral_radius"], rounds=20)
+    assert found.narrow.values.tolist() == [True, False]
+    assert found.spectral_radius.sel(narrow=True) > 1 > found.spectral_radius.sel(narrow=False)
