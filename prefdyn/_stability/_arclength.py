@@ -109,7 +109,7 @@ def correct(curve: Curve, guess: Array, normal: Array) -> tuple[Array, Array]:
         try:
             with np.errstate(all="ignore"):
                 residual, slope = curve.linear(x)
-        except InputError as error:
+        except ValueError as error:  # InputError, or what a rule of yours says
             raise Failed(f"the rule refuses to go on ({error})") from None
         if not (np.all(np.isfinite(residual)) and np.all(np.isfinite(slope))):
             break
@@ -199,7 +199,7 @@ def follow(curve: Curve, start: Array, direction: Array, longest: float, most: i
         size = min(size, reach)
         try:
             new, following = _step(curve, x, along, size, edge if landing else None)
-        except (Failed, InputError) as failure:
+        except (Failed, ValueError) as failure:
             size /= 2
             if size < SMALLEST:
                 return path(f"{failure} at {curve.where(x)}")

@@ -101,6 +101,8 @@ def orbit_diagram(
     ------
     InputError
         For an unknown parameter or direction, a batch, or values not in ascending order.
+    InsufficientData
+        If a run leaves every bound.
     """
     rule = rule.skeleton
     if rule.batch_shape:

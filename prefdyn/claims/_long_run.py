@@ -45,7 +45,7 @@ CLAIMS = (
         "a stable fixed point may attract next to nothing",
         "The bistable games of NS-5 from starts uniform on the simplex: in (a) at 1.05 beta_c, "
         "spectral radius .968, the fixed point attracts 1.7 % of them, in (b) at .95 beta_c "
-        "none of 512; all others end on the cycle.",
+        "none of 1024; all others end on the cycle.",
         OURS,
         "derived",
     ),

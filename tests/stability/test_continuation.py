@@ -132,22 +132,23 @@ def test_a_window_narrower_than_a_step_is_found():
 class Steep(LogitRule):
     """A user's rule that only exists up to a limit."""
 
-    def __init__(self, rate):
+    def __init__(self, rate, error=InputError):
         if rate > 2:
-            raise InputError(f"rate is {rate:g}: it must be at most 2.")
-        self.rate = rate
+            raise error(f"rate is {rate:g}: it must be at most 2.")
+        self.rate, self.error = rate, error
 
     K = 2  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
 
     def replace(self, **changes):
-        return Steep(**changes)
+        return Steep(error=self.error, **changes)
 
     def update(self, theta):
         return self.rate * np.tanh(theta) + np.array([0.3, -0.3])
 
 
-def test_a_branch_ends_where_the_rule_does():
-    branch = continuation(Steep(0.5), "rate", (0.1, 5.0), step=0.1)
+@pytest.mark.parametrize("error", [InputError, ValueError])
+def test_a_branch_ends_where_the_rule_does(error):
+    branch = continuation(Steep(0.5, error), "rate", (0.1, 5.0), step=0.1)
     assert "the rule refuses to go on (rate is 2" in branch.reason
     assert branch.values[-1] == pytest.approx(2, abs=1e-4)  # the width of its differences
 
