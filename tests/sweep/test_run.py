@@ -153,9 +153,10 @@ def test_blocks_are_written_to_one_place_from_wherever_they_are_run(tmp_path, mo
 
     def on_cluster(errand, indices, client):
         for index in indices:
+            packed = errand(index)
             with monkeypatch.context() as moved:
                 moved.chdir(tmp_path / "elsewhere")
-                done = run.run_packed(errand(index))
+                done = run.run_packed(packed)
             yield done
 
     monkeypatch.setattr(sys.modules["prefdyn._sweep.sweep"], "on_cluster", on_cluster)
