@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from prefdyn.plots._axes import INK, axes, colour
-from prefdyn.plots._simplex import axes_for, draw
+from prefdyn.plots._simplex import as_policies, axes_for, draw
 
 if TYPE_CHECKING:
     from prefdyn._stability import FixedPoints, PeriodicOrbits
@@ -17,7 +17,7 @@ def path(policies: Any, ax: Axes | None = None, **line: Any) -> Axes:
 
     Nothing is smoothed: the line joins consecutive rounds, however far they are apart.
     """
-    policies = np.asarray(policies, dtype=float)
+    policies = as_policies(policies, "(T, K)")
     ax = axes_for(policies.shape[-1], ax)
     style = {"color": colour(0), "linewidth": 0.8, "marker": ".", "markersize": 4, "zorder": 3}
     style |= line
@@ -29,7 +29,7 @@ def path(policies: Any, ax: Axes | None = None, **line: Any) -> Axes:
 
 def cycle(policies: Any, ax: Axes | None = None, **marks: Any) -> Axes:
     """Draw the policies (n, K) that a long run keeps visiting, as dots that no line joins."""
-    policies = np.asarray(policies, dtype=float)
+    policies = as_policies(policies, "(n, K)")
     ax = axes_for(policies.shape[-1], ax)
     style = {"linestyle": "none", "marker": ".", "markersize": 2.5, "color": INK, "zorder": 2.5}
     draw(ax, policies, **{**style, **marks})
@@ -38,7 +38,7 @@ def cycle(policies: Any, ax: Axes | None = None, **marks: Any) -> Axes:
 
 def fixed_point(policy: Any, stable: bool, ax: Axes | None = None, **mark: Any) -> Axes:
     """Mark a fixed point (K,): a filled circle if it is stable, a hollow one if not."""
-    policy = np.asarray(policy, dtype=float)
+    policy = as_policies(policy, "(K,)")
     ax = axes_for(policy.shape[-1], ax)
     style = {
         "linestyle": "none",

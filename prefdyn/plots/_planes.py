@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from prefdyn._errors import InputError, InsufficientData
+from prefdyn._inputs import nonnegative
 from prefdyn.plots._axes import axes
 
 SETTLED = 1e-12
@@ -53,10 +54,12 @@ def principal_plane(policies: Any) -> Plane:
 
     Raises
     ------
+    InputError
+        For what is no array of probabilities.
     InsufficientData
         If the policies do not differ.
     """
-    policies = np.asarray(policies, dtype=float)
+    policies = nonnegative(policies, "the array of policies")
     points = policies.reshape(-1, policies.shape[-1])
     origin = points.mean(axis=0)
     _, spread, directions = np.linalg.svd(points - origin, full_matrices=False)

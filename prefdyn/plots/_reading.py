@@ -29,7 +29,7 @@ def reading(of: Reading, K: int) -> tuple[Callable[[np.ndarray], np.ndarray], st
         return _checked(of), getattr(of, "__name__", type(of).__name__).replace("_", " ")
     if of == "entropy":
         return _entropy, "entropy (nats)"
-    if isinstance(of, str) or not 0 <= of < K:
+    if not isinstance(of, int | np.integer) or not 0 <= of < K:
         raise InputError(
             f"{of!r} is nothing to read off a policy over {K} responses: give a response from 0 to "
             f'{K - 1}, "entropy", or a function of policies.'

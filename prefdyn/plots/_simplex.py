@@ -76,6 +76,20 @@ def axes_for(K: int, ax: Axes | None) -> Axes:
     return simplex_axes(K, ax=ax) if ax is None else ax
 
 
+def as_policies(given: Any, shape: str) -> np.ndarray:
+    """Policies of a shape such as "(T, K)", or an error; rows may be NaN."""
+    try:
+        policies = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"a {type(given).__name__} is no array of policies {shape}: give one, such as the "
+            "policies of an orbit."
+        ) from None
+    if policies.ndim != shape.count(" ") + 1:
+        raise InputError(f"policies have shape {policies.shape}: give them as {shape}.")
+    return policies
+
+
 def is_ternary(ax: Axes) -> bool:
     """Whether axes take three barycentric coordinates."""
     return getattr(ax, "name", "") == "ternary"

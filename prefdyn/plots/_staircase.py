@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from prefdyn._errors import InputError
+from prefdyn._inputs import finite
 from prefdyn.plots._axes import FAINT, axes, colour
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def lyapunov(
     InputError
         If there is not one set of exponents per value.
     """
-    values = np.asarray(values, dtype=float)
+    values = finite(values, "the series of values")
     exponents, errors = np.asarray(result.exponents), np.asarray(result.errors)
     if exponents.ndim != 2 or values.shape != exponents.shape[:1]:
         raise InputError(

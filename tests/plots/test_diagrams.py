@@ -141,6 +141,8 @@ def test_any_reading_of_a_policy_can_be_drawn():
     ("of", "message"),
     [
         (2, "2 is nothing to read off a policy over 2 responses"),
+        (0.5, "0.5 is nothing to read off"),
+        (None, "None is nothing to read off"),
         ("entropie", "'entropie' is nothing"),
         (np.mean, r"into \(\): it must give one number per policy"),
     ],

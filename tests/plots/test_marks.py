@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from prefdyn import fixed_points, periodic_orbits, plots
+from prefdyn import InputError, fixed_points, periodic_orbits, plots
 from tests.known_maps import Logistic
 from tests.plots.drawn import vertices
 from tests.plots.pictures import Herd, made
@@ -44,3 +44,14 @@ def test_a_periodic_orbit_is_closed_and_hollow_where_unstable(r, face):
 def test_no_fixed_points_make_no_marks():
     assert not plots.fixed_points(made(points=(), stabilities=())).lines
     assert not plots.periodic_orbits(made(orbits=())).lines
+
+
+def test_what_is_no_array_of_policies_is_refused():
+    with pytest.raises(InputError, match="a Herd is no array of policies"):
+        plots.path(Herd(2.0))
+    with pytest.raises(InputError, match=r"shape \(3,\): give them as \(n, K\)"):
+        plots.cycle(np.full(3, 1 / 3))
+    with pytest.raises(InputError, match=r"shape \(2, 3\): give them as \(K,\)"):
+        plots.fixed_point(np.full((2, 3), 1 / 3), True)
+    with pytest.raises(InputError, match="contains NaN"):
+        plots.principal_plane(np.full((5, 3), np.nan))
