@@ -1,16 +1,15 @@
 """The adaptive sampler: asks for the votes that matter until it knows how to sample."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
-from prefdyn._inputs import count
-from prefdyn.games.evidence import Evidence
+from prefdyn._inputs import count, nonnegative, single
+from prefdyn.games.evidence import Evidence, checked_error, checked_wins
 from prefdyn.games.matrix import Array, PreferenceMatrix, Seed
 from prefdyn.games.sampling import MaxMarginSampler, Response
 from prefdyn.games.structure import one_game
@@ -72,14 +71,13 @@ class AdaptiveSampler:
     def __init__(
         self, responses: int | Sequence[str], *, delta: float = 0.05, tolerance: float = 0.0
     ) -> None:
-        if isinstance(responses, int | np.integer):
+        if not isinstance(responses, Sized):
             K, self.names = count(responses, "responses", least=2), None
         else:
             K, self.names = len(responses), tuple(responses)
             # A matrix of ties, for its checks of the names.
             PreferenceMatrix(np.full((K, K), 0.5), self.names)
-        self.delta = _between(delta, 0, 1, "delta")
-        self.tolerance = 0.0 if tolerance == 0 else _between(tolerance, 0, 0.5, "tolerance")
+        self.delta, self.tolerance = checked_error(delta, tolerance)
         self.wins = np.zeros((K, K))
 
     @classmethod
@@ -118,7 +116,7 @@ class AdaptiveSampler:
             if c
         )
 
-    def tell(self, votes: str | Path | ArrayLike | Iterable[Sequence[Any]]) -> None:
+    def tell(self, votes: str | Path | Array | Iterable[Sequence[Any]]) -> None:
         """Add votes.
 
         Parameters
@@ -136,8 +134,12 @@ class AdaptiveSampler:
         """
         if isinstance(votes, str | Path):
             votes = _one_prompt(votes)
-        new = _wins(votes, self.wins.shape) if isinstance(votes, np.ndarray) else self._count(votes)
-        self.wins = self.wins + new
+        if not isinstance(votes, Iterable):
+            raise InputError(f"votes is {votes!r}: give (winner, loser) tuples, a file or wins.")
+        known = len(self.wins)
+        self.wins = self.wins + (
+            checked_wins(votes, known) if isinstance(votes, np.ndarray) else self._count(votes)
+        )
 
     def _count(self, votes: Any) -> Array:
         known = {name: i for i, name in enumerate(self.names or ())}
@@ -146,7 +148,7 @@ class AdaptiveSampler:
         for row, vote in enumerate(votes):
             winner, loser, number, tie = _parts(vote, row)
             for response in (winner, loser):
-                if response not in known:
+                if not isinstance(response, Hashable) or response not in known:
                     raise InputError(
                         f"vote {row} names the unknown response {response!r}: known are "
                         f"{', '.join(map(str, self.names or range(len(self.wins))))}."
@@ -262,6 +264,7 @@ def learn_sampler(
     Learning
     """
     most, rng = count(votes, "votes"), np.random.default_rng(seed)
+    growth = single(nonnegative(growth, "growth"), "growth")
     sampler = AdaptiveSampler(one_game(game).K, delta=delta, tolerance=tolerance)
     history = [sampler.evidence]
     while not history[-1].certified and (left := most - int(sampler.wins.sum())) > 0:
@@ -308,24 +311,13 @@ def _parts(vote: Any, row: int) -> tuple[Any, Any, float, bool]:
     """Winner, loser, count and whether it is a tie."""
     if isinstance(vote, Vote):
         return vote.winner, vote.loser, vote.count, vote.tie
-    if isinstance(vote, str) or len(vote) not in (2, 3):
+    if isinstance(vote, str) or not isinstance(vote, Collection) or len(vote) not in (2, 3):
         raise InputError(f"vote {row} is {vote!r}: give (winner, loser) or (winner, loser, count).")
-    number = float(vote[2]) if len(vote) == 3 else 1.0
-    if not 0 <= number < np.inf:
-        raise InputError(f"vote {row} has the count {number:g}: give a number of votes >= 0.")
-    return vote[0], vote[1], number, False
-
-
-def _wins(wins: Array, shape: tuple[int, ...]) -> Array:
-    if wins.shape != shape or not np.all(np.isfinite(wins) & (wins >= 0)) or np.trace(wins) > 0:
-        raise InputError(
-            f"an array of votes must hold wins >= 0 of shape {shape} with a diagonal of 0; "
-            f"this one has shape {wins.shape}."
-        )
-    return wins
-
-
-def _between(value: float, low: float, high: float, what: str) -> float:
-    if not low < value < high:
-        raise InputError(f"{what} is {value}: it must lie between {low} and {high}, both excluded.")
-    return float(value)
+    winner, loser, number = vote if len(vote) == 3 else (*vote, 1)
+    try:
+        times = float(number)
+    except (TypeError, ValueError):
+        times = np.nan
+    if not 0 <= times < np.inf:
+        raise InputError(f"vote {row} has the count {number!r}: give a number of votes >= 0.")
+    return winner, loser, times, False

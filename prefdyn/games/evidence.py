@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike
 
+from prefdyn._errors import InputError
+from prefdyn._inputs import between, finite, nonnegative, single
 from prefdyn.games.matrix import Array
 from prefdyn.games.sampling import MaxMarginSampler, robust_sampler
 from prefdyn.games.structure import strongly_connected, top_component
@@ -67,9 +69,14 @@ def confidence_bounds(wins: ArrayLike, delta: float) -> tuple[Array, Array]:
     -------
     lower, upper : ndarray, shape (K, K)
         With 1/2 on both diagonals and ``upper = 1 - lower.T``.
+
+    Raises
+    ------
+    InputError
+        For what are no wins, or a delta outside (0, 1).
     """
-    w = np.asarray(wins, dtype=float)
-    level = pair_level(len(w), delta)
+    w = checked_wins(wins)
+    level = pair_level(len(w), checked_error(delta)[0])
     total = w + w.T
     rate = np.where(total > 0, w / np.maximum(total, 1), 0.5)
     # The evidence falls from 0 to the observed rate: the bound is the point where it is `level`.
@@ -80,6 +87,24 @@ def confidence_bounds(wins: ArrayLike, delta: float) -> tuple[Array, Array]:
         low, high = np.where(refuted, middle, low), np.where(refuted, high, middle)
     np.fill_diagonal(low, 0.5)
     return low, 1 - low.T
+
+
+def checked_wins(wins: ArrayLike, K: int | None = None) -> Array:
+    """Wins (K, K) as float64, or an error that says what they must be; any K >= 2 if not given."""
+    array = finite(wins, "wins")
+    K = max(len(array), 2) if K is None and array.ndim else K
+    if array.shape != (K, K) or np.any(array < 0) or np.any(np.diagonal(array)):
+        raise InputError(
+            f"an array of votes must hold wins >= 0 of shape {(K, K)} with a diagonal of 0; "
+            f"this one has shape {array.shape}."
+        )
+    return array
+
+
+def checked_error(delta: float, tolerance: float = 0.0) -> tuple[float, float]:
+    """The chance of an error in (0, 1), and the tolerance of ties in [0, 1/2)."""
+    tied = single(nonnegative(tolerance, "tolerance"), "tolerance")
+    return between(delta, 0, 1, "delta"), tied and between(tied, 0, 0.5, "tolerance")
 
 
 def pair_level(K: int, delta: float) -> float:
@@ -99,11 +124,20 @@ class Evidence:
         Chance of an error that is accepted, in (0, 1).
     tolerance : float
         Two responses whose win rate is within `tolerance` of 1/2 may be called tied.
+
+    Raises
+    ------
+    InputError
+        For what are no wins, or a parameter out of its range.
     """
 
     wins: Array
     delta: float
     tolerance: float = 0.0
+
+    def __post_init__(self) -> None:
+        checked_error(self.delta, self.tolerance)
+        object.__setattr__(self, "wins", checked_wins(self.wins))
 
     @property
     def K(self) -> int:

@@ -266,6 +266,16 @@ class PreferenceMatrix:
         return self.counts, self.prior
 
 
+def checked_game(game: Any) -> PreferenceMatrix:
+    """The game, or an error if it is none."""
+    if not isinstance(game, PreferenceMatrix):
+        raise InputError(
+            f"game is a {type(game).__name__}, not a PreferenceMatrix: "
+            "wrap the matrix of win probabilities, PreferenceMatrix(P)."
+        )
+    return game
+
+
 def _frozen(array: Array) -> Array:
     array = np.array(array, dtype=np.float64)
     array.setflags(write=False)

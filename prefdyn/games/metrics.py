@@ -16,8 +16,18 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError, InsufficientData
-from prefdyn._inputs import distribution, log_distribution, nonnegative, positive, share
-from prefdyn.games.matrix import PreferenceMatrix
+from prefdyn._inputs import (
+    common_shape,
+    distribution,
+    finite,
+    log_distribution,
+    nonnegative,
+    positive,
+    share,
+    single,
+)
+from prefdyn.games.matrix import PreferenceMatrix, checked_game
+from prefdyn.games.sampling import best_margin
 
 Array = Any
 
@@ -55,9 +65,8 @@ def best_response(
         If tau is not positive, or for what is no policy.
     """
     tau = positive(tau, "tau")
-    response = _log_best_response(
-        game, _logs(policy, game.K, "policy", log), tau, _reference(game, reference, log)
-    )
+    log_policy = _logs(policy, checked_game(game).K, "policy", log)
+    response = _log_best_response(game, log_policy, tau, _reference(game, reference, log))
     return response if log else np.exp(response)
 
 
@@ -78,13 +87,13 @@ def duality_gap(
     `best_response`.
     """
     tau = nonnegative(tau, "tau")
-    log_policy = _logs(policy, game.K, "policy", log)
+    log_policy = _logs(policy, checked_game(game).K, "policy", log)
     log_ref = _reference(game, reference, log)
     response = _log_best_response(game, log_policy, np.where(tau > 0, tau, 1.0), log_ref)
     regularised = 2 * tau * _kl(log_policy, response)
     if np.all(tau > 0):
         return regularised[()]
-    return np.where(tau > 0, regularised, nash_conv(game, np.exp(log_policy)))[()]
+    return np.where(tau > 0, regularised, _plain_gap(game, np.exp(log_policy)))[()]
 
 
 def nash_conv(game: PreferenceMatrix, policy: ArrayLike, *, log: bool = False) -> Array:
@@ -101,8 +110,9 @@ def nash_conv(game: PreferenceMatrix, policy: ArrayLike, *, log: bool = False) -
     log : bool
         Whether it is given as log-probabilities.
     """
-    pi = np.exp(_logs(policy, game.K, "policy", log))
-    return 2 * _times(game.skew, pi).max(-1)
+    pi = np.exp(_logs(policy, checked_game(game).K, "policy", log))
+    common_shape(games=game.batch_shape, policy=pi.shape[:-1])
+    return _plain_gap(game, pi)
 
 
 def win_rate(
@@ -120,9 +130,10 @@ def win_rate(
         Whether they are given as log-probabilities.
     """
     pi, other = (
-        np.exp(_logs(x, game.K, what, log))
+        np.exp(_logs(x, checked_game(game).K, what, log))
         for x, what in ((policy, "policy"), (opponent, "opponent"))
     )
+    common_shape(games=game.batch_shape, policy=pi.shape[:-1], opponent=other.shape[:-1])
     return 0.5 + (pi * _times(game.skew, other)).sum(-1)
 
 
@@ -139,7 +150,9 @@ def kl_to(policy: ArrayLike, target: ArrayLike, *, log: bool = False) -> Array:
         Whether they are given as log-probabilities.
     """
     K = np.shape(policy)[-1] if np.ndim(policy) else 0
-    return _kl(_logs(policy, K, "policy", log), _logs(target, K, "target", log))
+    logs = _logs(policy, K, "policy", log), _logs(target, K, "target", log)
+    common_shape(policy=logs[0].shape[:-1], target=logs[1].shape[:-1])
+    return _kl(*logs)
 
 
 def time_average(policies: ArrayLike, burn_in: float = 0.0) -> Array:
@@ -160,10 +173,10 @@ def time_average(policies: ArrayLike, burn_in: float = 0.0) -> Array:
     InsufficientData
         If no round is left.
     """
-    values = np.asarray(policies, dtype=float)
+    values = finite(policies, "policies")
     if values.ndim < 2 or not len(values):
         raise InputError(f"policies has shape {values.shape}: give (rounds, ..., K).")
-    first = int(float(share(burn_in, "burn_in")) * len(values))
+    first = int(single(share(burn_in, "burn_in"), "burn_in") * len(values))
     if first == len(values):
         raise InsufficientData(
             f"a burn-in of {burn_in:g} leaves none of {len(values)} rounds: discard fewer."
@@ -175,8 +188,9 @@ def time_average(policies: ArrayLike, burn_in: float = 0.0) -> Array:
 def nash_equilibrium(game: PreferenceMatrix) -> Array:
     """A Nash equilibrium (..., K) of the plain game, by linear programming.
 
-    The policy whose worst-case win rate is largest, 1/2.  Where there are several it is one of
-    them; the limit of the regularised equilibria as tau falls may be another.
+    The policy whose worst-case win rate is largest, 1/2, to 1e-10 of the largest |A|.  Where there
+    are several it is one of them; the limit of the regularised equilibria as tau falls may be
+    another.
 
     Parameters
     ----------
@@ -188,29 +202,27 @@ def nash_equilibrium(game: PreferenceMatrix) -> Array:
     InsufficientData
         If the solver reports anything but an optimum.
     """
-    from scipy.optimize import linprog
-
-    def solve(skew: Array) -> Array:
-        K = len(skew)
-        # A p <= 0, which is all that optimality at value 1/2 asks for.
-        found = linprog(np.zeros(K), A_ub=skew, b_ub=np.zeros(K), A_eq=np.ones((1, K)), b_eq=[1.0])
-        if not found.success:
-            raise InsufficientData(
-                f"the linear program of the equilibrium was not solved ({found.message}): check "
-                "the win rates."
-            )
-        p = np.maximum(found.x, 0.0)
-        return p / p.sum()
-
-    flat = game.skew.reshape(-1, game.K, game.K)
-    return np.stack([solve(A) for A in flat]).reshape(*game.batch_shape, game.K)
+    flat = checked_game(game).skew.reshape(-1, game.K, game.K)
+    # No response wins against it: -A p >= 0, whose best margin is 0.
+    found = [best_margin(-skew)[1] for skew in flat]
+    return np.stack(found).reshape(*game.batch_shape, game.K)
 
 
 def _log_best_response(game: PreferenceMatrix, log_policy: Array, tau: Array, log_ref: Array):
     from scipy.special import log_softmax
 
+    common_shape(
+        games=game.batch_shape,
+        policy=log_policy.shape[:-1],
+        tau=tau.shape,
+        reference=log_ref.shape[:-1],
+    )
     drive = _times(game.skew, np.exp(log_policy)) / tau[..., None]
     return log_softmax(log_ref + drive, axis=-1)
+
+
+def _plain_gap(game: PreferenceMatrix, policy: Array) -> Array:
+    return 2 * _times(game.skew, policy).max(-1)
 
 
 def _times(matrix: Array, vector: Array) -> Array:

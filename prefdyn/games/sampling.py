@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prefdyn._errors import InputError, NoOptimum
-from prefdyn._inputs import share
+from prefdyn._errors import InputError, InsufficientData, NoOptimum
+from prefdyn._inputs import share, single
 from prefdyn.games.matrix import Array, PreferenceMatrix
-from prefdyn.games.structure import TOLERANCE, smith_set
+from prefdyn.games.structure import TOLERANCE, one_game, smith_set
 
 Response = int | str
 
@@ -72,7 +72,7 @@ def max_margin_sampler(
     >>> best.top, round(best.margin, 3)
     ((0,), 0.1)
     """
-    chosen = smith_set(game) if top is None else _indices(game, top)
+    chosen = smith_set(game) if top is None else _indices(one_game(game), top)
     below = [j for j in range(game.K) if j not in chosen]
     if not below:
         raise NoOptimum(
@@ -110,7 +110,7 @@ def robust_sampler(
     keep : float
         As for `max_margin_sampler`; of a margin that is not positive nothing is kept.
     """
-    keep = float(share(keep, "keep"))
+    keep = single(share(keep, "keep"), "keep")
     inside = np.isin(np.arange(len(lower)), top)
     rows = (lower[inside][:, None] - upper[~inside]).reshape(-1, len(lower))
     margin, mu = best_margin(rows)
@@ -133,28 +133,48 @@ def ranking_margin(game: PreferenceMatrix, pairs: Sequence[tuple[int, int]]) -> 
     pairs : sequence of (int, int)
         Which response is to be above which.
     """
-    upper, lower = np.array(pairs, dtype=int).reshape(-1, 2).T
-    if not upper.size:
+    if not len(pairs):
         raise InputError("pairs is empty: name at least one pair (upper, lower).")
+    for pair in pairs:
+        if len(pair) != 2 or not all(i in range(one_game(game).K) for i in pair):
+            raise InputError(f"pairs holds {pair!r}: give (upper, lower), indices below {game.K}.")
+    upper, lower = np.array(pairs, dtype=int).T
     return best_margin(game.P[upper] - game.P[lower])
 
 
 def best_margin(rows: ArrayLike) -> tuple[float, Array]:
-    """``max_mu min_r (rows mu)_r`` over distributions mu, and the mu (K,) that reaches it."""
+    """``max_mu min_r (rows mu)_r`` over distributions mu, and the mu (K,) that reaches it.
+
+    Parameters
+    ----------
+    rows : array_like, shape (count, K)
+        Any numbers.
+
+    Raises
+    ------
+    InsufficientData
+        If the solver reports anything but an optimum, which a simplex always has.
+    """
     from scipy.optimize import linprog
 
     rows = np.asarray(rows, dtype=float)
     count, K = rows.shape
-    # Variables (mu, margin): maximise the margin under margin - rows mu <= 0.
+    # Variables (mu, margin): maximise the margin under margin - rows mu <= 0. On the scale of the
+    # rows and to the least tolerance there is: tolerances are absolute.
     solution = linprog(
         np.append(np.zeros(K), -1.0),
-        A_ub=np.column_stack([-rows, np.ones(count)]),
+        A_ub=np.column_stack([-rows / (np.abs(rows).max() or 1.0), np.ones(count)]),
         b_ub=np.zeros(count),
         A_eq=np.append(np.ones(K), 0.0)[None],
         b_eq=[1.0],
         bounds=[(0, None)] * K + [(None, None)],
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
     )
-    # A simplex bounds the programme, so it always has a solution; its rounding is put right here.
+    if not solution.success:
+        raise InsufficientData(
+            f"the linear programme was not solved ({solution.message}): check the win rates."
+        )
+    # Rounding is put right here.
     mu = np.maximum(solution.x[:K], 0)
     mu /= mu.sum()
     return float((rows @ mu).min()), mu

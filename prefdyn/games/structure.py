@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from prefdyn._errors import InputError
-from prefdyn.games.matrix import Array, PreferenceMatrix
+from prefdyn.games.matrix import Array, PreferenceMatrix, checked_game
 
 Flags = np.bool_ | NDArray[np.bool_]
 Relation = NDArray[np.bool_]
@@ -168,8 +168,8 @@ def _reach(links: Relation) -> Relation:
 
 
 def one_game(game: PreferenceMatrix) -> PreferenceMatrix:
-    """The game, or an error if it is a batch."""
-    if game.batch_shape:
+    """The game, or an error if it is a batch, or none."""
+    if checked_game(game).batch_shape:
         raise InputError(
             f"this needs one game, not a batch of shape {game.batch_shape}; index the batch first."
         )

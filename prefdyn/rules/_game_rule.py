@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import common_shape, distribution, log_distribution
-from prefdyn.games.matrix import PreferenceMatrix
+from prefdyn.games.matrix import PreferenceMatrix, checked_game
 from prefdyn.policies.softmax import log_softmax
 from prefdyn.rules._rule import LogitRule, like
 
@@ -41,11 +41,7 @@ class GameRule(LogitRule):
 
     def _check_game(self) -> None:
         """Check the game and the reference."""
-        if not isinstance(self.game, PreferenceMatrix):
-            raise InputError(
-                f"game is a {type(self.game).__name__}, not a PreferenceMatrix: "
-                "wrap the matrix of win probabilities, PreferenceMatrix(P)."
-            )
+        checked_game(self.game)
         if self.reference is not None and self.log_reference is not None:
             raise InputError("reference and log_reference are both given: give one of them.")
         if self.reference is not None:

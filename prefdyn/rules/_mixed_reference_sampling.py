@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import common_shape, distribution, log_distribution, positive, share
-from prefdyn.games.matrix import PreferenceMatrix
+from prefdyn.games.matrix import PreferenceMatrix, checked_game
 from prefdyn.policies.softmax import log_softmax, softmax, softmax_jacobian
 from prefdyn.rules._certificates import Certificate, collapse
 from prefdyn.rules._rule import Jacobian, LogitRule, like
@@ -58,11 +58,7 @@ class MixedReferenceSampling(LogitRule):
     backends: ClassVar[tuple[str, ...]] = ("numpy", "torch")
 
     def __post_init__(self):
-        if not isinstance(self.game, PreferenceMatrix):
-            raise InputError(
-                f"game is a {type(self.game).__name__}, not a PreferenceMatrix: "
-                "wrap the matrix of win probabilities, PreferenceMatrix(P)."
-            )
+        checked_game(self.game)
         self.beta = self._checked_beta()
         self.alpha = share(self.alpha, "alpha")
         self.lam = share(self.lam, "lam")

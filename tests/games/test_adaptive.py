@@ -138,6 +138,10 @@ def test_votes_are_shared_evenly_and_the_rest_goes_to_the_least_asked():
         ([("good", "good")], "compares 'good' with itself"),
         ([("good", "rock", -1)], "vote 0 has the count -1"),
         (["good"], r"vote 0 is 'good': give \(winner, loser\)"),
+        ([1, 2], r"vote 0 is 1: give \(winner, loser\)"),
+        ([("good", "rock", "x")], "vote 0 has the count 'x'"),
+        ([(["good"], "rock")], "unknown response"),
+        (3, "votes is 3: give"),
         (np.ones((4, 4)), "diagonal of 0"),
         (np.zeros((3, 3)), r"shape \(4, 4\)"),
     ],
@@ -161,13 +165,20 @@ def test_a_file_of_several_prompts_is_refused(tmp_path):
     [
         ({"responses": 1}, "responses is 1"),
         ({"responses": ["a", "a"]}, "given twice"),
+        ({"responses": 3.0}, "responses is 3.0"),
         ({"responses": 3, "delta": 0.0}, "delta is 0"),
+        ({"responses": 3, "delta": "much"}, "delta is not an array of numbers"),
         ({"responses": 3, "tolerance": 0.5}, "tolerance is 0.5"),
     ],
 )
 def test_parameters_out_of_range_are_refused(arguments, says):
     with pytest.raises(InputError, match=says):
         AdaptiveSampler(**arguments)
+
+
+def test_a_batch_that_shrinks_is_refused():
+    with pytest.raises(InputError, match="growth is -1"):
+        learn_sampler(GAME, seed=0, growth=-1.0)
 
 
 def test_a_batch_of_games_is_refused():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prefdyn import InputError
 from prefdyn.games import (
     Evidence,
     condorcet_winner,
@@ -149,3 +150,19 @@ def test_the_bottleneck_is_the_largest_level_that_connects(n, seed):
     assert found == max(connected)
     assert bottleneck(np.array([[3.0]])) == np.inf
     assert bottleneck(np.full((2, 2), -np.inf)) == -np.inf
+
+
+@pytest.mark.parametrize(
+    ("wins", "delta", "says"),
+    [
+        (np.zeros((3, 3)), 0.0, "delta is 0: it must lie between"),
+        (np.zeros((3, 3)), 2.0, "delta is 2: it must lie between"),
+        (-np.eye(3)[::-1], 0.1, "an array of votes must hold wins >= 0"),
+        (np.zeros((3, 2)), 0.1, r"this one has shape \(3, 2\)"),
+        (np.full((3, 3), np.nan), 0.1, "wins contains NaN"),
+    ],
+)
+def test_what_is_no_evidence_is_refused(wins, delta, says):
+    for build in (Evidence, confidence_bounds):
+        with pytest.raises(InputError, match=says):
+            build(wins, delta)

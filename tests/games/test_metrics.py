@@ -1,5 +1,7 @@
 """Best responses, gaps, win rates, distances, averages, Nash equilibria."""
 
+from typing import Any, cast
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from scipy.optimize import minimize
 
 from prefdyn import InputError, InsufficientData, fixed_point, online_mirror_descent, orbit, sppo
 from prefdyn.games import (
+    PreferenceMatrix,
     best_response,
     duality_gap,
     kl_to,
@@ -23,6 +26,8 @@ from prefdyn.testing import games, policies
 
 quick = settings(max_examples=10)
 RPS = rock_paper_scissors(0.4)
+TWO = rock_paper_scissors([0.3, 0.4])
+THREE = np.full((3, 3), 1 / 3)
 
 
 def value(game, p, q, tau, ref):
@@ -64,7 +69,18 @@ def test_a_nash_equilibrium_leaves_nothing_to_gain(game):
     policy = nash_equilibrium(game)
     assert np.all(policy >= 0)
     assert policy.sum() == pytest.approx(1, abs=1e-12)
-    assert nash_conv(game, policy) < 1e-8
+    assert nash_conv(game, policy) <= 2e-9 * np.abs(game.skew).max()
+
+
+@pytest.mark.parametrize("weakest", [1e-6, 1e-8, 1e-9])
+def test_weak_preferences_have_a_nash_equilibrium_too(weakest):
+    weak = np.array([[0, 3, -10], [-3, 0, 20], [10, -20, 0]]) * weakest
+    np.testing.assert_allclose(
+        nash_equilibrium(PreferenceMatrix(0.5 + weak)), np.array([20, 10, 3]) / 33, atol=1e-6
+    )
+    mixed = np.array([[0, 0.5, -1e-5], [-0.5, 0, weakest], [1e-5, -weakest, 0]])
+    mixed = PreferenceMatrix(0.5 + mixed)
+    assert nash_conv(mixed, nash_equilibrium(mixed)) < 1e-9
 
 
 def test_the_nash_equilibrium_of_known_games():
@@ -137,6 +153,14 @@ def test_the_running_average_settles_where_the_last_iterate_does_not():
         (lambda: nash_conv(RPS, [0.5, 0.3, 0.3]), "policy sums to 1.1"),
         (lambda: time_average(np.ones(3)), r"policies has shape \(3,\)"),
         (lambda: best_response(RPS, [1, 0, 0], 1.0, [1, 0, 0]), "exactly 0, where log-prob"),
+        (lambda: best_response(TWO, THREE, 1.0), r"games \(2,\), policy \(3,\)"),
+        (lambda: duality_gap(RPS, THREE, [1.0, 2.0]), r"policy \(3,\), tau \(2,\)"),
+        (lambda: nash_conv(TWO, THREE), r"games \(2,\), policy \(3,\)"),
+        (lambda: win_rate(RPS, THREE, THREE[:2]), r"policy \(3,\), opponent \(2,\)"),
+        (lambda: kl_to(THREE, THREE[:2]), r"policy \(3,\), target \(2,\)"),
+        (lambda: nash_equilibrium(cast(Any, RPS.P)), "game is a ndarray, not a PreferenceMatrix"),
+        (lambda: time_average(np.full((2, 3), np.nan)), "policies contains NaN"),
+        (lambda: time_average(THREE, cast(Any, [0.1])), r"burn_in has shape \(1,\)"),
     ],
 )
 def test_bad_inputs_are_refused_in_one_sentence(build, message):

@@ -104,6 +104,7 @@ def test_the_whole_order_may_be_out_of_reach():
         (bradley_terry([2, 1, 0]), {"top": []}, InputError, "at least one"),
         (bradley_terry([2, 1, 0]), {"keep": 2.0}, InputError, "keep is 2"),
         (bradley_terry([[2, 1, 0]]), {}, InputError, "one game"),
+        (bradley_terry([[2, 1, 0]]), {"top": [0]}, InputError, "one game"),
     ],
 )
 def test_what_has_no_answer_is_said_in_a_sentence(game, arguments, error, says):
@@ -114,3 +115,9 @@ def test_what_has_no_answer_is_said_in_a_sentence(game, arguments, error, says):
 def test_no_pairs_have_no_margin():
     with pytest.raises(InputError, match="pairs is empty"):
         ranking_margin(bradley_terry([1, 0]), [])
+
+
+@pytest.mark.parametrize("pair", [(0, 2), (0, -1), (0, 1, 1), (0, 0.5)])
+def test_pairs_of_no_responses_are_refused(pair):
+    with pytest.raises(InputError, match=r"pairs holds .*: give \(upper, lower\)"):
+        ranking_margin(bradley_terry([1, 0]), [(0, 1), pair])
