@@ -38,7 +38,7 @@ that decide; orange: the same from votes spread over all pairs. Dashed, on up to
 samplers fixed in advance, whatever the votes, and on-policy rounds that know the game (beta, the
 pull to the reference, 0.5 and 0.05). a: random games with a proper Smith set, the top ahead by 0.02
 or more. b: those of them on which the uniform sampler fails, and the game built against it (IPO-3).
-c: real matrices; true margin of the learned sampler over that of the best sampler if the game were
+c: built-in matrices; true margin of the learned sampler over that of the best sampler if the game were
 known (simulated, medians of three runs; crosses: uniform sampler), rings: certified at 95 percent;
 a tenth is given up so that every response is sampled, and in Minneapolis, where an edge is 0.001,
 win rates within 0.05 of 1/2 count as ties. d: votes until the Condorcet winner is certified, by its
@@ -56,11 +56,11 @@ LOOKS = np.array([10, 30, 100, 300, 1000, 3000, 10_000, 30_000])
 LEAD = 0.02
 DELTA = 0.05
 PULLS = (0.5, 0.05)
-REAL = {"pandalm": 0.0, "arxiv": 0.0, "cyclic": 0.0, "minneapolis": 0.05}
-"""Real matrices, and what counts as a tie: Minneapolis has an edge of 0.001."""
+BUILT_IN = {"pandalm": 0.0, "arxiv": 0.0, "cyclic": 0.0, "minneapolis": 0.05}
+"""Matrices, and what counts as a tie: Minneapolis has an edge of 0.001."""
 BATCHES = np.array([20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000])
 RUNS = 7
-REAL_RUNS = 3
+RUNS = 3
 SIZES = (3, 6, 12)
 LEADS = np.array([0.02, 0.05, 0.1, 0.2, 0.4])
 FIXED = ("uniform", "half on one", *(f"on-policy, {beta:g}" for beta in PULLS))
@@ -84,8 +84,8 @@ def compute(seed: int, full: bool = False) -> dict[str, np.ndarray]:
         data[f"{name}_adaptive"] = recovery(family[:GAMES], Evidence.decisive, rng)
         data[f"{name}_everywhere"] = recovery(family[:GAMES], everywhere, rng)
         data[f"{name}_fixed"] = fixed(family)
-    for name, tie in REAL.items():
-        runs = [margins(load(name), tie, rng) for _ in range(REAL_RUNS)]
+    for name, tie in BUILT_IN.items():
+        runs = [margins(load(name), tie, rng) for _ in range(RUNS)]
         data[f"{name}_margin"] = np.median([run[0] for run in runs], axis=0)
         data[f"{name}_certified"] = np.array(np.median([run[1] for run in runs]))
         data[f"{name}_uniform"] = np.array(share_of_best(load(name), uniform(load(name).K)))
@@ -274,7 +274,7 @@ def draw(data: dict[str, np.ndarray]) -> Figure:
         panel(ax, letter, title)
     axes["b"].legend(loc="lower right", bbox_to_anchor=(1, 0.08), fontsize=7, ncols=2)
     ax = axes["c"]
-    for name, colour in zip(REAL, COLOURS, strict=True):
+    for name, colour in zip(BUILT_IN, COLOURS, strict=True):
         shares = data[f"{name}_margin"]
         ax.semilogx(data["batches"], shares, color=colour, label=name)
         ax.plot(data["batches"][0] / 1.6, data[f"{name}_uniform"], "x", color=colour)
@@ -283,7 +283,7 @@ def draw(data: dict[str, np.ndarray]) -> Figure:
             ax.plot(data["batches"][at], shares[at], "o", color=colour, markerfacecolor="white")
     ax.set(xlabel="votes told, in all", ylabel="share of the best margin", ylim=(0, 1.05))
     ax.legend(fontsize=7, loc="lower left")
-    panel(ax, "c", "real matrices")
+    panel(ax, "c", "built-in matrices")
     ax = axes["d"]
     for size, votes, line, colour in zip(
         data["sizes"], data["votes"], data["predicted"], COLOURS, strict=False

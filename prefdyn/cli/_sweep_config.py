@@ -17,7 +17,7 @@ Settings, all with defaults, come first::
     [axes]                            # what varies: a parameter by its path, start, repeat
     beta = { from = 0.05, to = 2.0, number = 200, spacing = "log" }
     lam = [0.25, 0.5, 1.0]
-    game = ["rps:0.4", "minneapolis"]
+    game = ["rps:0.4", "cycle:3:0.2"] # of one size
     start = { random = 10, seed = 1 } # uniform on the simplex; or a list of policies
     repeat = 5                        # of a rule that draws random numbers
 
