@@ -18,6 +18,8 @@ CALM = 1e-9
 FLEEING, DEEPER = 1.0, 0.1
 """Nats by which, and share of its depth by which, the smallest log-probability of a run falls from
 one half to the next on the way to the boundary.  Bounded runs reach deeper by chance, too."""
+LATE = 10**6
+"""A round by which schedules have done what they do."""
 GONE = (
     "a run left every bound, or its probabilities go on falling: it has no long-run behaviour to "
     "measure; start elsewhere or change the parameters."
@@ -27,7 +29,20 @@ GONE = (
 def begin(rule: Rule, start: Any) -> np.ndarray:
     """State of a start (probabilities; by default the rule's own, or a mildly ranked policy)."""
     state = rule.own_start if start is None else rule.init(start)
-    return rule.init(default_start(rule.K)) if state is None else state
+    state = rule.init(default_start(rule.K)) if state is None else state
+    refuse_schedule(rule, state)
+    return state
+
+
+def refuse_schedule(rule: Rule, state: np.ndarray) -> None:
+    """Refuse rules that are another map in every round: settling, they would begin anew."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        early, late = (rule.step(state, t, None) for t in (0, LATE))
+    if not np.array_equal(early, late, equal_nan=True):
+        raise InputError(
+            "this rule is another map in every round (a decreasing step, or Adam's first rounds), "
+            "so it has no long run of one map: look at its policies from orbit instead."
+        )
 
 
 def advance(rule: Rule, state: np.ndarray, rounds: int) -> np.ndarray:
@@ -235,6 +250,7 @@ def side_by_side(rule: Rule, starts: np.ndarray) -> tuple[Rule, np.ndarray]:
     if rule.batch_shape:
         raise InputError(f"a batch of {rule.batch_shape} rules has many portraits: pass one rule.")
     each = Stack([rule] * len(starts))
+    refuse_schedule(rule, rule.init(starts[0]))
     try:
         states = rule.init(starts)
         ends = states[[0, -1]]

@@ -7,7 +7,10 @@ from prefdyn import (
     MRSIPO,
     InputError,
     InsufficientData,
+    LogitRule,
+    basins,
     games,
+    lyapunov,
     mode_locking,
     orbit,
     power_spectrum,
@@ -165,6 +168,21 @@ def test_what_is_no_series_is_refused():
             estimate(missing)
         with pytest.raises(InputError, match="neither a rule nor policies"):
             estimate(np.zeros((2000, 0)))
+
+
+@pytest.mark.parametrize("tool", [basins, lyapunov, power_spectrum, rotation_number, zero_one])
+def test_a_rule_with_a_schedule_has_no_long_run(tool):
+    class Cooling(LogitRule):
+        K = 3  # pyright: ignore[reportAssignmentType, reportIncompatibleMethodOverride]
+
+        def update(self, theta):
+            return np.roll(theta, 1, axis=-1)
+
+        def step(self, state, t, rng):
+            return self.update(state) / (1 + t)
+
+    with pytest.raises(InputError, match="another map in every round"):
+        tool(Cooling())
 
 
 def test_a_run_that_leaves_every_bound_costs_its_batch_nothing():
