@@ -38,10 +38,10 @@ that decide; orange: the same from votes spread over all pairs. Dashed, on up to
 samplers fixed in advance, whatever the votes, and on-policy rounds that know the game (beta, the
 pull to the reference, 0.5 and 0.05). a: random games with a proper Smith set, the top ahead by 0.02
 or more. b: those of them on which the uniform sampler fails, and the game built against it (IPO-3).
-c: built-in matrices; true margin of the learned sampler over that of the best sampler if the game were
-known (simulated, medians of three runs; crosses: uniform sampler), rings: certified at 95 percent;
-a tenth is given up so that every response is sampled, and in Minneapolis, where an edge is 0.001,
-win rates within 0.05 of 1/2 count as ties. d: votes until the Condorcet winner is certified, by its
+c: built-in matrices; true margin of the learned sampler over that of the best sampler if the game
+were known (simulated, medians of three runs; crosses: uniform sampler), rings: certified at 95
+percent; a tenth is given up so that every response is sampled, and in Minneapolis, where an edge is
+0.001, win rates within 0.05 of 1/2 count as ties. d: votes until the Condorcet winner is certified, by its
 lead over all others (dots: simulated medians of seven games) and predicted from the evidence per
 vote (lines); dotted: lower bound of any rule, K = 12. e: votes until certified, over those of the
 adaptive rule, on random games with a Condorcet winner ahead by 0.05 or more, for elimination and
@@ -60,7 +60,7 @@ BUILT_IN = {"pandalm": 0.0, "arxiv": 0.0, "cyclic": 0.0, "minneapolis": 0.05}
 """Matrices, and what counts as a tie: Minneapolis has an edge of 0.001."""
 BATCHES = np.array([20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000])
 RUNS = 7
-RUNS = 3
+MARGIN_RUNS = 3
 SIZES = (3, 6, 12)
 LEADS = np.array([0.02, 0.05, 0.1, 0.2, 0.4])
 FIXED = ("uniform", "half on one", *(f"on-policy, {beta:g}" for beta in PULLS))
@@ -85,7 +85,7 @@ def compute(seed: int, full: bool = False) -> dict[str, np.ndarray]:
         data[f"{name}_everywhere"] = recovery(family[:GAMES], everywhere, rng)
         data[f"{name}_fixed"] = fixed(family)
     for name, tie in BUILT_IN.items():
-        runs = [margins(load(name), tie, rng) for _ in range(RUNS)]
+        runs = [margins(load(name), tie, rng) for _ in range(MARGIN_RUNS)]
         data[f"{name}_margin"] = np.median([run[0] for run in runs], axis=0)
         data[f"{name}_certified"] = np.array(np.median([run[1] for run in runs]))
         data[f"{name}_uniform"] = np.array(share_of_best(load(name), uniform(load(name).K)))
