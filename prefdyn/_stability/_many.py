@@ -14,6 +14,8 @@ from prefdyn.rules._rule import Rule
 
 SAME = 1e-6
 """Log-probabilities this close, relative to the largest of 1 and themselves, are of one point."""
+MOVES = 1e-8
+"""A point that moves by more than this, relative to its scale, is no fixed point."""
 CONFIDENCE = 0.95
 HALVINGS = 12
 """Most halvings of a Newton step; a start that needs more is given up."""
@@ -33,6 +35,16 @@ def home(rule: Rule) -> np.ndarray:
     """The rule's own start (n,), or the state of the uniform policy."""
     own = rule.own_start
     return np.asarray(rule.init(np.full(rule.K, 1 / rule.K)) if own is None else own)
+
+
+def refuse_moving(reduced: ReducedMap, y: np.ndarray, jacobian: np.ndarray) -> None:
+    """Refuse a point (m,) that a map does not leave where it is, as one of other parameters."""
+    move = np.abs(reduced.step(y) - y).max()
+    if not move <= MOVES * max(1.0, np.abs(jacobian).sum(axis=-1).max(), np.abs(y).max()):
+        raise InputError(
+            f"the point given is no fixed point or cycle of this rule, which moves it by {move:.2g}"
+            ": find one at these parameters, or give probabilities to search from."
+        )
 
 
 def random_starts(reduced: ReducedMap, starts: int, rounds: int, seed: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import count
-from prefdyn._stability._many import home, one_recipe, roots
+from prefdyn._stability._many import home, one_recipe, refuse_moving, roots
 from prefdyn._stability._reduced import ReducedMap
 from prefdyn._stability.fixed_points import TOLERANCE, FixedPoint, fixed_point
 from prefdyn._stability.multipliers import REAL
@@ -110,7 +110,8 @@ def normal_form(
     ------
     InputError
         If no multiplier is within `near` of the unit circle (the error says how far it is), or
-        several are at once, so that no one coefficient decides.
+        several are at once, so that no one coefficient decides; or if the point given is none of
+        this rule's.
     NoOptimum
         If no fixed point or cycle is found.
 
@@ -141,6 +142,7 @@ def normal_form(
                 f"Newton's method finds no cycle of period {period} from here: give a point of "
                 "one, or an orbit that periodic_orbits finds."
             )
+    refuse_moving(reduced, y, reduced.jacobian(y))
     return normal_form_at(reduced, y, near=near)
 
 

@@ -7,8 +7,9 @@ import numpy as np
 
 from prefdyn._errors import InputError, InsufficientData
 from prefdyn._inputs import choice, count
-from prefdyn._stability._many import one_recipe
-from prefdyn._stability.fixed_points import FixedPoint, fixed_point, tangent
+from prefdyn._stability._many import one_recipe, refuse_moving
+from prefdyn._stability._reduced import ReducedMap
+from prefdyn._stability.fixed_points import FixedPoint, fixed_point
 from prefdyn.rules._rule import Rule
 
 ANGLES, RADII = 65, 24
@@ -77,7 +78,7 @@ def transient_growth(
     Raises
     ------
     InputError
-        If the fixed point is not stable, so that growth never ends; or for the norm "kl" if
+        If the fixed point is not stable, so that growth never ends, or none of this rule's; or for the norm "kl" if
         directions of the state leave the policy alone (momentum, optimiser states).
     InsufficientData
         If perturbations are still growing, or still above their start, when the rounds are over.
@@ -96,8 +97,10 @@ def transient_growth(
     rounds = count(rounds, "rounds")
     if not isinstance(point, FixedPoint):
         point = fixed_point(rule, point)
-    basis = tangent(rule)
-    M = basis.T @ rule.jacobian(point.state).matrix @ basis
+    reduced = ReducedMap(rule, point.state)
+    basis, y = reduced.basis, reduced.coordinates(point.state)
+    M = reduced.jacobian(y)
+    refuse_moving(reduced, y, M)
     radius = float(np.abs(np.linalg.eigvals(M)).max())
     if radius >= 1:
         raise InputError(

@@ -10,9 +10,11 @@ from prefdyn import (
     Inexact,
     InputError,
     NoOptimum,
+    fixed_point,
     games,
     normal_form,
     periodic_orbits,
+    transient_growth,
 )
 from prefdyn._stability._reduced import ReducedMap
 from prefdyn._stability.normal_form import RATIO, extrapolated, normal_form_at
@@ -214,3 +216,12 @@ def test_differences_are_extrapolated_and_their_error_known():
     assert 1e-16 < error < 1e-10
     beyond = np.where(h > 0.5, np.nan, np.sin(h) / h)
     assert extrapolated(beyond)[0] == pytest.approx(1, abs=1e-9)
+
+
+def test_a_point_of_another_recipe_is_refused():
+    game = games.rock_paper_scissors(0.4)
+    other = fixed_point(MRSIPO(games.random(3, 1), 0.3, 0.2, 1.0))
+    with pytest.raises(InputError, match="no fixed point or cycle of this rule"):
+        normal_form(MRSIPO(game, 0.4 / np.sqrt(3), 0.0, 1.0), other, near=1.0)
+    with pytest.raises(InputError, match="no fixed point or cycle of this rule"):
+        transient_growth(MRSIPO(game, 1.0, 0.5, 1.0), other)
