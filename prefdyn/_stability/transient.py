@@ -78,8 +78,9 @@ def transient_growth(
     Raises
     ------
     InputError
-        If the fixed point is not stable, so that growth never ends, or none of this rule's; or for the norm "kl" if
-        directions of the state leave the policy alone (momentum, optimiser states).
+        If the fixed point is none of this rule's, or not stable, so that growth never ends; or for
+        the norm "kl" if directions of the state leave the policy alone (momentum, optimiser
+        states).
     InsufficientData
         If perturbations are still growing, or still above their start, when the rounds are over.
 
