@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prefdyn._errors import InputError, InsufficientData, NoOptimum
-from prefdyn._inputs import share, single
+from prefdyn._inputs import finite, share, single
 from prefdyn.games.matrix import Array, PreferenceMatrix
 from prefdyn.games.structure import TOLERANCE, one_game, smith_set
 
@@ -152,12 +152,16 @@ def best_margin(rows: ArrayLike) -> tuple[float, Array]:
 
     Raises
     ------
+    InputError
+        For rows of another shape, or numbers that are not finite.
     InsufficientData
         If the solver reports anything but an optimum, which a simplex always has.
     """
     from scipy.optimize import linprog
 
-    rows = np.asarray(rows, dtype=float)
+    rows = finite(rows, "rows")
+    if rows.ndim != 2 or not rows.size:
+        raise InputError(f"rows has shape {rows.shape}: give (count, K), at least one of each.")
     count, K = rows.shape
     # Variables (mu, margin): maximise the margin under margin - rows mu <= 0. On the scale of the
     # rows and to the least tolerance there is: tolerances are absolute.

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from prefdyn import InputError, NoOptimum, max_margin_sampler
 from prefdyn.games import (
     PreferenceMatrix,
+    best_margin,
     bradley_terry,
     condorcet_over_cycle,
     cycle,
@@ -121,3 +122,9 @@ def test_no_pairs_have_no_margin():
 def test_pairs_of_no_responses_are_refused(pair):
     with pytest.raises(InputError, match=r"pairs holds .*: give \(upper, lower\)"):
         ranking_margin(bradley_terry([1, 0]), [(0, 1), pair])
+
+
+@pytest.mark.parametrize("rows", [[[np.nan, 0.1]], [0.1, 0.2], np.zeros((0, 2))])
+def test_rows_that_are_none_have_no_margin(rows):
+    with pytest.raises(InputError, match="rows"):
+        best_margin(rows)
