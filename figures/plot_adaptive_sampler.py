@@ -41,11 +41,11 @@ or more. b: those of them on which the uniform sampler fails, and the game built
 c: built-in matrices; true margin of the learned sampler over that of the best sampler if the game
 were known (simulated, medians of three runs; crosses: uniform sampler), rings: certified at 95
 percent; a tenth is given up so that every response is sampled, and in Minneapolis, where an edge is
-0.001, win rates within 0.05 of 1/2 count as ties. d: votes until the Condorcet winner is certified, by its
-lead over all others (dots: simulated medians of seven games) and predicted from the evidence per
-vote (lines); dotted: lower bound of any rule, K = 12. e: votes until certified, over those of the
-adaptive rule, on random games with a Condorcet winner ahead by 0.05 or more, for elimination and
-for all pairs alike (simulated; line: median).
+0.001, win rates within 0.05 of 1/2 count as ties. d: votes until the Condorcet winner is certified,
+by its lead over all others (dots: simulated medians of seven games) and predicted from the evidence
+per vote (lines); dotted: lower bound of any rule, K = 12. e: votes until certified, over those of
+the adaptive rule, on random games with a Condorcet winner ahead by 0.05 or more, for elimination
+and for all pairs alike (simulated; line: median).
 """
 CLAIMS = ("VOTE-2", "VOTE-4", "VOTE-5", "VOTE-6", "IPO-3", "IPO-4")
 

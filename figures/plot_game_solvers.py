@@ -38,16 +38,16 @@ CAPTION = """
 Three responses that beat each other in a circle with win rates 0.98, 0.9 and 0.8, reference (0.5,
 0.3, 0.2); the equilibrium pi* is that of the game regularised by tau KL(pi || ref), tau = 0.05,
 where tau is the pull to the reference that beta is elsewhere. All rules take steps of the same
-strength: eta = 0.9 in logits, rates K eta tau/4 (IPO
-forms) and K eta (policy gradient) that come to it at a uniform policy; Nash-MD-PG and IPO-MD mix
-the share eta tau of the reference into the opponent, as Nash-MD with constant eta does. a, b: exact
-rounds, KL(pi* || pi_t), simulated (solid); published bounds (dotted): (1 - eta tau)^t of EGPO (of
-mirror descent for smaller eta only), 8/(tau^2 (t + 1)) of Nash-MD with decreasing eta; predicted
-distance of the biased rest point that Nash-MD with constant eta, IPO-MD and Nash-MD-PG share (grey,
-dashed). c: 150 votes a round, mean over 30 runs: mirror rules ask 50 about each pair (EGPO 25 in
-each half), gradient rules ask one about each of 150 pairs that they draw. d: factor per round on
-twelve random games of four responses with random tau, eta and reference, predicted from the
-Jacobian, against the decay of a simulated perturbation.
+strength: eta = 0.9 in logits, rates K eta tau/4 (IPO forms) and K eta (policy gradient) that come
+to it at a uniform policy; Nash-MD-PG and IPO-MD mix the share eta tau of the reference into the
+opponent, as Nash-MD with constant eta does. a, b: exact rounds, KL(pi* || pi_t), simulated (solid);
+published bounds (dotted): (1 - eta tau)^t of EGPO (of mirror descent for smaller eta only),
+8/(tau^2 (t + 1)) of Nash-MD with decreasing eta; predicted distance of the biased rest point that
+Nash-MD with constant eta, IPO-MD and Nash-MD-PG share (grey, dashed). c: 150 votes a round, mean
+over 30 runs: mirror rules ask 50 about each pair (EGPO 25 in each half), gradient rules ask one
+about each of 150 pairs that they draw. d: factor per round on twelve random games of four responses
+with random tau, eta and reference, predicted from the Jacobian, against the decay of a simulated
+perturbation. Colours in c and d are those of a and b.
 """
 CLAIMS = ("GAME-3", "GAME-4", "GAME-5", "GAME-6", "GAME-7")
 
@@ -164,7 +164,7 @@ def findings(data: dict[str, np.ndarray]) -> list[str]:
         f"{max(data['exact EGPO'][-1], 1e-15):.0e} of the equilibrium, mirror descent "
         f"{data['exact mirror descent'][-1]:.0e} away; Nash-MD with a constant step, IPO-MD and "
         "Nash-MD-PG are at the predicted "
-        f"bias of {data['bias']:.2g} to within {off:.1%}.",
+        f"bias of {data['bias']:.2g} to within {off:.3%}.",
         f"On votes {best[1]} stays closest (KL {best[0]:.2g} over the last 200 rounds), "
         f"{worst[1]} farthest ({worst[0]:.2g}).",
     ]

@@ -30,10 +30,11 @@ arccos(alpha)/2 pi with its slope (line); bars are intervals on which runs retur
 number sticks to the rational beside them. (b) Lyapunov exponents with their standard errors;
 predicted next to onset, 0 and -2 (1 - alpha^2)(beta_c/beta - 1), and their least possible mean, ln
 alpha (lines). (c) The 0-1 test, median over 60 frequencies: 0 regular, 1 chaotic, made without
-Jacobians; it is slow to see the weak chaos in which a run still visits a few bands in turn. (d)
-Where the rotation number is locked to 1/p (coloured, p as written; grey: to another rational),
-quasi-periodic (white), or where there is none (black: the turns of single rounds are out of order,
-as under chaos); the line is alpha of the other panels.
+Jacobians; it is slow to see the weak chaos in which a run still visits a few bands in turn. Shaded:
+chaos by both, the exponent positive by three errors and the test above 0.8. (d) Where the rotation
+number is locked to 1/p (coloured, p as written; grey: to another rational), quasi-periodic (white),
+or where there is none (black: the turns of single rounds are out of order, as under chaos); the
+line is alpha of the other panels.
 """
 CLAIMS = ("MRS-7", "MRS-8", "MRS-15", "RUN-1", "RUN-2", "RUN-3")
 
@@ -197,7 +198,7 @@ def _draw_exponents(ax: Any, data: dict[str, np.ndarray]) -> None:
         ax.axvspan(low, high, color=VERMILION, alpha=0.12, linewidth=0)
     ax.set(ylabel="exponent (nats/round)")
     ax.legend(loc="lower left")
-    panel(ax, "b", "Lyapunov exponents (shaded: chaos)")
+    panel(ax, "b", "Lyapunov exponents (shaded: chaos by b and c)")
 
 
 def stretches(drive: np.ndarray, chosen: np.ndarray) -> list[tuple[float, float]]:

@@ -147,6 +147,8 @@ def draw(data: dict[str, np.ndarray]) -> Figure:
     line = data["floor Mix-P"][0] * np.sqrt(votes[0] / votes)
     axes[1, 0].loglog(votes, line, color=BLACK, linewidth=1.0, label=r"$\propto 1/\sqrt{n}$")
     axes[1, 0].set(xlabel="votes n in a round", ylabel="error at the floor")
+    axes[1, 0].set_yticks((0.03, 0.1, 0.3, 1), ("0.03", "0.1", "0.3", "1"))
+    axes[1, 0].yaxis.set_minor_formatter("")
     axes[1, 0].legend(loc="upper right", fontsize=8)
     names = ("uniform", "Mix-R", "Mix-P", "on policy", "PILAF")
     for k, (name, policy) in enumerate(zip(names, data["rest"], strict=True)):
