@@ -92,8 +92,11 @@ def zero_one(
 
     Raises
     ------
+    InputError
+        For a rule that is another map in every round, or what is no array of policies.
     InsufficientData
-        For fewer than 1000 observations, or a single run that has settled; NaN in a batch.
+        For fewer than 1000 observations, or a single run that has settled or stays within no
+        bounds; NaN in a batch.
     """
     every, number = count(every, "every"), count(frequencies, "frequencies", least=10)
     policies = long_run(source, start, rounds * every, settle, LEAST * every)[::every]
