@@ -65,10 +65,10 @@ def rotation_number(
     InputError
         For a rule that is another map in every round, or what is no array of policies.
     InsufficientData
-        For a single run that has settled or stays within no bounds, that turns by so different angles that a step's
-        direction cannot be told, or that does not go round in order (no closed curve about the
-        mean: chaos, or a curve that the plane folds); in a batch these are NaN.  For fewer than 100
-        rounds.
+        For a single run that has settled or stays within no bounds, that turns by so different
+        angles that a step's direction cannot be told, or that does not go round in order (no closed
+        curve about the mean: chaos, or a curve that the plane folds); in a batch these are NaN.
+        For fewer than 100 rounds.
     """
     policies = long_run(rule, start, rounds, settle, LEAST)
     if policies.ndim == 2:
