@@ -35,10 +35,8 @@ class BistableShare(Check):
         run = ensemble(
             above, log_starts=far, rounds=ROUNDS, burn_in=0.9, reducers=["cycle_strength"]
         )
-        return np.mean((run["cycle_strength"].max(axis=0) > MOVING)[stable])
+        share = np.mean((run["cycle_strength"].max(axis=0) > MOVING)[stable])
+        return K, rule.__name__, float(share)
 
     def summary(self, observations):
-        return "; ".join(
-            f"K = {K}, {rule.__name__}: {share:.1%}"
-            for (K, rule), share in zip(self.cases, observations, strict=True)
-        )
+        return "; ".join(f"K = {K}, {name}: {share:.1%}" for K, name, share in observations)

@@ -137,13 +137,10 @@ class SharesOfGames(Check):
         stable = [
             stability(tuned(rule, _drawn(K), 0.03, m)).spectral_radius < 1 for K in (3, 4, 5, 6)
         ]
-        return np.mean(np.concatenate(stable))
+        return rule, m, float(np.mean(np.concatenate(stable)))
 
     def summary(self, observations):
-        return "; ".join(
-            f"{rule} at m = {m:g}: {share:.0%}"
-            for (rule, m), share in zip(self.cases, observations, strict=True)
-        )
+        return "; ".join(f"{rule} at m = {m:g}: {share:.0%}" for rule, m, share in observations)
 
 
 @cache

@@ -16,7 +16,8 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``far_starts`` (``number``, ``astray``, ``slow``, ``distance``, ``rounds``), ``last_iterate``
     (``kind``, ``top``, ``rate``, ``rounds_to_collapse``, ``rounds_per_turn``,
     ``growth_per_round``), ``posterior`` (``draws``, ``unstable``, ``beta`` as
-    ``[5 %, median, 95 %]``), ``sentences``.
+    ``[5 %, median, 95 %]``), ``cures`` (best first: ``name``, ``setting``, ``spectral_radius``,
+    ``evaluations`` (optima a round), ``word``, ``claim``), ``sentences``.
 ``stability --per-prompt``
     ``file``, ``recipe``, ``shares`` (by outcome), ``prompts`` (list of ``prompt``, ``outcome``,
     ``spectral_radius``, ``top_mass``), ``worst`` (prompts), ``skipped`` (prompt to reason).
