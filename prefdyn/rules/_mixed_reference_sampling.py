@@ -3,22 +3,22 @@
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prefdyn._errors import InputError
-from prefdyn._inputs import common_shape, distribution, log_distribution, positive, share
-from prefdyn.games.matrix import PreferenceMatrix, checked_game
+from prefdyn._inputs import distribution, positive, share
+from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.policies.softmax import log_softmax, softmax, softmax_jacobian
 from prefdyn.rules._certificates import Certificate, collapse
-from prefdyn.rules._rule import Jacobian, LogitRule, like
+from prefdyn.rules._game_rule import GameRule
+from prefdyn.rules._rule import Jacobian, like
 
 Array = Any
 
 
-class MixedReferenceSampling(LogitRule):
+class MixedReferenceSampling(GameRule):
     r"""Checks and mixtures of iterated preference optimisation; the rules declare these fields.
 
     In round t the reference is :math:`\propto \pi_t^\alpha\,\mathrm{ref}^{1-\alpha}` and pairs are
@@ -55,51 +55,22 @@ class MixedReferenceSampling(LogitRule):
     offline: ArrayLike | None
     log_reference: ArrayLike | None
 
-    backends: ClassVar[tuple[str, ...]] = ("numpy", "torch")
-
     def __post_init__(self):
-        checked_game(self.game)
+        self._check_game()
         self.beta = self._checked_beta()
         self.alpha = share(self.alpha, "alpha")
         self.lam = share(self.lam, "lam")
-        if self.reference is not None and self.log_reference is not None:
-            raise InputError("reference and log_reference are both given: give one of them.")
-        if self.reference is not None:
-            self.reference = distribution(self.reference, self.K, "reference", interior=True)
-        if self.log_reference is not None:
-            self.log_reference = log_distribution(self.log_reference, self.K, "log_reference")
         if self.offline is not None:
             self.offline = distribution(self.offline, self.K, "offline")
-        self._batch_shape = common_shape(
-            games=self.game.batch_shape,
+        self._set_batch(
             beta=np.shape(self.beta),  # pyright: ignore[reportArgumentType]
             alpha=self.alpha.shape,
             lam=self.lam.shape,
-            reference=self.log_ref.shape[:-1],
             offline=self.mu0.shape[:-1],
         )
 
     def _checked_beta(self) -> Any:
         return positive(self.beta, "beta")
-
-    @property
-    def K(self) -> int:
-        """Number of responses."""
-        return self.game.K
-
-    @property
-    def batch_shape(self) -> tuple[int, ...]:
-        """Common shape of games, parameters, references and offline samplers."""
-        return self._batch_shape
-
-    @cached_property
-    def log_ref(self) -> np.ndarray:
-        """Log-probabilities (..., K) of the fixed reference."""
-        if self.log_reference is not None:
-            return np.asarray(self.log_reference)
-        if self.reference is not None:
-            return np.log(self.reference)
-        return np.full(self.K, -np.log(self.K))
 
     @cached_property
     def mu0(self) -> np.ndarray:
