@@ -1,5 +1,7 @@
 """Ranked games that oscillate all the same: MRS-13."""
 
+from typing import Any
+
 import numpy as np
 
 from analysis import Check
@@ -100,7 +102,7 @@ class MarginShare(Check):
         from scipy.optimize import minimize_scalar
 
         game = many_responses(*instance[:2])
-        best = minimize_scalar(
+        best: Any = minimize_scalar(
             lambda x: -share_of_margin(game, np.exp(x)),
             bounds=np.log((0.08, 0.25)),
             method="bounded",
