@@ -62,18 +62,20 @@ class LocksWithMemory(Check):
     claim = "LAB-4"
     part = "alpha = 1/2, beta_c/beta = 1.2, 2, 5, 20: share of 1000 cyclic games that lock"
     comparison = "report"
-    cases = (1.2, 2.0, 5.0, 20.0)
+    cases = tuple((ratio, K) for ratio in (1.2, 2.0, 5.0, 20.0) for K in (3, 4, 5, 6))
 
     def observe(self, instance):
-        batches = [collection(K, 250, 0.5) for K in (3, 4, 5, 6)]
-        times = np.concatenate(
-            [recurrences(MRSIPO(drawn, beta_c / instance, 0.5, 1.0)) for drawn, beta_c in batches]
-        )
-        commonest = np.bincount(times[np.isfinite(times)].astype(int)).argmax()
-        return np.array([instance, np.isfinite(times).mean(), commonest])
+        ratio, K = instance
+        drawn, beta_c = collection(K, 250, 0.5)
+        return ratio, recurrences(MRSIPO(drawn, beta_c / ratio, 0.5, 1.0))
 
     def summary(self, observations):
-        return "; ".join(
-            f"beta_c/{ratio:g}: {share:.0%} return within 80 rounds, most often after {time:.0f}"
-            for ratio, share, time in observations
-        )
+        sentences = []
+        for ratio in dict.fromkeys(ratio for ratio, _ in observations):
+            times = np.concatenate([found for at, found in observations if at == ratio])
+            locked = times[np.isfinite(times)].astype(int)
+            sentences.append(
+                f"beta_c/{ratio:g}: {len(locked) / len(times):.0%} return within 80 rounds, "
+                f"most often after {np.bincount(locked).argmax()}"
+            )
+        return "; ".join(sentences)

@@ -150,6 +150,7 @@ def test_the_posterior_follows_its_seed_and_needs_votes():
     assert advise(RPS, alpha=0.5, lam=1.0).posterior is None
 
 
+@pytest.mark.slow
 def test_dpo_on_real_votes_needs_no_beta():
     advice = advise(load("pandalm"), "dpo", alpha=0.5, lam=1, draws=10)
     assert advice.posterior is not None

@@ -91,6 +91,7 @@ def test_the_proved_cure_is_proved_and_the_next_larger_is_not():
     assert not certified(_with_fraction(proved.rule, 1.05 * proved.setting["kappa"]))
 
 
+@pytest.mark.slow
 def test_bistable_dpo_gets_a_cure_that_far_starts_do_not_refute():
     """NS-4: slightly above its threshold a large cycle coexists with the fixed point."""
     threshold = 4 * 0.47 / np.sqrt(3)

@@ -48,6 +48,7 @@ def test_padding_that_counts_is_caught(monkeypatch):
     assert fails("DISP-9")
 
 
+@pytest.mark.slow
 def test_a_score_without_lengths_is_caught(monkeypatch):
     from analysis.likelihood_displacement import rankings
 

@@ -11,6 +11,7 @@ def fails(id):
     return examine(id, scale=0.1)["verdict"] == "fails"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("id", "kind"), [("CURE-2", Optimistic), ("CURE-3", Extragradient), ("CURE-4", Averaged)]
 )
@@ -28,12 +29,14 @@ def test_a_step_that_is_slightly_too_long_is_caught(id, kind, monkeypatch):
     assert fails(id)
 
 
+@pytest.mark.slow
 def test_an_estimate_of_the_wrong_fraction_is_caught(monkeypatch):
     updated = AdaptiveBeta._updated
     monkeypatch.setattr(AdaptiveBeta, "_updated", lambda self, *state: updated(self, *state) - 0.3)
     assert fails("CURE-5")
 
 
+@pytest.mark.slow
 def test_a_fraction_beyond_the_proof_is_caught(monkeypatch):
     def wrong(self, state, t, rng):
         kappa = np.minimum(5 * np.asarray(self.kappa)[..., None], 1.0)

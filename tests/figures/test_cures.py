@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 
 from figures import plot_cures
 
 
+@pytest.mark.slow
 def test_perturbations_grow_where_the_formulas_say(monkeypatch):
     monkeypatch.setattr(plot_cures, "SHOWN", np.array([0.1, 0.6, 0.9]))
     monkeypatch.setattr(plot_cures, "OPTIMA", 120)

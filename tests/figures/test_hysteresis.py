@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 
 from figures import plot_hysteresis
 
 
+@pytest.mark.slow
 def test_only_strong_preferences_under_dpo_have_a_loop(monkeypatch):
     ratios = np.array([0.97, 0.995, 1.01, 1.035])
     monkeypatch.setattr(plot_hysteresis, "RATIOS", ratios)

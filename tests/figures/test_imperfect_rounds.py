@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from figures import plot_finite_sample, plot_inexact_rounds
 
@@ -11,6 +12,7 @@ def test_averaging_over_runs_hides_the_cycle(monkeypatch):
     assert data["per_run"][0] > 0.5 * data["without_noise"]
 
 
+@pytest.mark.slow
 def test_thresholds_and_periods_of_inexact_rounds(monkeypatch):
     kappa, alpha = np.array([0.2, 1.0]), np.array([0.3, 0.8])
     monkeypatch.setattr(plot_inexact_rounds, "KAPPA", kappa)

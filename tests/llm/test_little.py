@@ -120,6 +120,7 @@ def test_the_chat_template_is_the_form_of_the_text(tokenizer):
     assert answered == asked + " No</s>"
 
 
+@pytest.mark.slow
 def test_training_twice_gives_the_same_bits(tmp_path, capsys):
     small = {"steps": 3, "batch": 2, "length": 64, "vocabulary": 300, "texts": 40}
     small |= {"hidden": 16, "layers": 1, "held_out": 2, "every": 2}

@@ -433,6 +433,7 @@ def test_a_batch_of_starts_has_a_batch_of_references():
         GradientStep("bco", single.at(starts), PAIRS, 0.1)
 
 
+@pytest.mark.slow
 def test_the_flow_of_a_batch_has_the_derivatives_of_its_members():
     kappas = [0.1, 1.0]
     flow = GradientFlow("dpo", policy(np.random.default_rng(0), kappa_W=kappas), PAIRS, 0.3)
@@ -470,6 +471,7 @@ def test_a_flow_that_slides_along_a_kink_says_so():
         flow.step(flow.own_start, 0, None)
 
 
+@pytest.mark.slow
 def test_a_flow_that_slides_along_a_jump_says_so(monkeypatch):
     monkeypatch.setattr("prefdyn.rules.gradient_flow.MOST_STEPS", 500)
     flow = GradientFlow("slime", Tabular([0.0, 0.0]), [(0, 1)], duration=5.0)

@@ -170,6 +170,7 @@ for responses in (3, 0):
 """
 
 
+@pytest.mark.slow
 def test_a_second_process_compiles_nothing():
     """The first process may have to; numba counts what it found on its disk cache."""
     for rule in (MRSIPO(cycle(3, 0.4), 1.0, 0.5, 0.9), MRSDPO(cycle(3, 0.4), 1.0, 0.5, 0.9)):

@@ -111,6 +111,7 @@ class Island(Plane):
         return Island(**{"p": self.p, "q": self.q, **changes})
 
 
+@pytest.mark.slow
 def test_an_island_within_the_plane_is_a_closed_curve():
     curve = boundary(Island(0.1, 0.1), ("p", "q"), ((0.0, 1.0), (-1.0, 1.0)), step=0.1)
     assert "the range ends at p = 0" in curve.reason
@@ -121,6 +122,7 @@ def test_an_island_within_the_plane_is_a_closed_curve():
     assert set(curve.criticality) <= {"supercritical", "subcritical"}
 
 
+@pytest.mark.slow
 def test_an_island_is_one_arch():
     """The boundary of MRS-14's game comes back to alpha = 0: two thresholds of one curve."""
     rule = MRSIPO(games.condorcet_over_cycle(0.08, 0.482), 0.1, 0.1, 1.0)

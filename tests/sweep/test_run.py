@@ -71,6 +71,7 @@ def test_processes_that_die_time_and_again_end_the_sweep(monkeypatch, tmp_path):
     assert 0 < blocks_done(tmp_path / "map.zarr") <= 9
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_bits():
     """Real ones, with a rule and a question that only this process knows."""
 

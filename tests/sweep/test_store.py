@@ -226,6 +226,7 @@ sweep(rule, axes, asked, rounds=20, out=sys.argv[1], resume=True)
 """
 
 
+@pytest.mark.slow
 def test_functions_are_known_again_in_another_process(tmp_path):
     def run(*numbers: str) -> str:
         command = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "map.zarr"), *numbers]
