@@ -121,6 +121,7 @@ def test_the_check_nearest_to_failing_is_shown():
     assert assemble("IPO-1", [loose, tight, failing])["worst_error"] is None  # pyright: ignore
 
 
+@pytest.mark.slow
 def test_processes_give_the_same_results_as_none(tmp_path, monkeypatch):
     ids = ["IPO-5", "IPO-3"]
     alone = [_harness.examine(id, seed=5, scale=0.05) for id in ids]

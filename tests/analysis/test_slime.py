@@ -11,6 +11,7 @@ from prefdyn.objectives import SLIME, _tokens
 from prefdyn.policies import ContextPolicy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("id", "part"),
     [

@@ -26,6 +26,7 @@ def loss_at_another_beta(kind):
     return wrong
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("id", ["SPO-1", "SPO-4", "SPO-5", "SPO-6", "SPO-7"])
 def test_a_wrong_loss_is_caught(id, monkeypatch):
     monkeypatch.setattr(DPO, "loss", loss_at_another_beta(DPO))
@@ -65,6 +66,7 @@ def test_a_weaker_penalty_is_caught(monkeypatch):
     assert fails("SPO-6")
 
 
+@pytest.mark.slow
 def test_without_its_likelihood_the_population_is_not_repaired(monkeypatch):
     methods = {name: (loss, 0.0, n) for name, (loss, _, n) in population.METHODS.items()}
     monkeypatch.setattr(population, "METHODS", methods)

@@ -36,6 +36,7 @@ def test_no_response_begins_another_so_their_mass_is_at_most_one(llama, tokenize
     assert short == [(2,)]
 
 
+@pytest.mark.slow
 def test_draws_follow_the_model(llama, tokenizer):
     """The first of many draws of one token is distributed as the model says."""
     firsts = [
