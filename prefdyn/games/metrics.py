@@ -188,8 +188,8 @@ def time_average(policies: ArrayLike, burn_in: float = 0.0) -> Array:
 def nash_equilibrium(game: PreferenceMatrix) -> Array:
     """A Nash equilibrium (..., K) of the plain game, by linear programming.
 
-    The policy whose worst-case win rate is largest, 1/2, to 1e-10 of the largest |A|.  Where there
-    are several it is one of them; the limit of the regularised equilibria as tau falls may be
+    The policy whose worst-case win rate is largest, 1/2, to 1e-10 of the largest ``|A|``.  Where
+    there are several it is one of them; the limit of the regularised equilibria as tau falls may be
     another.
 
     Parameters
