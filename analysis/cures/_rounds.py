@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import sympy
 
-from analysis.how_sampling_shapes._recipes import Recipe, rotations
+from analysis.how_sampling_shapes._recipes import Recipe, plane, rotations
 from prefdyn import fixed_point
 from prefdyn.policies import softmax_jacobian
 from prefdyn.rules import Rule
@@ -69,11 +69,6 @@ def pulls_by_differences(rule: Any) -> Array:
     )
     g = np.linalg.eigvals(plane(rule.K).T @ slope @ softmax_jacobian(policy) @ plane(rule.K))
     return np.asarray(rule.lam / rule.beta * g)
-
-
-def plane(K: int) -> Array:
-    """Orthonormal basis (K, K - 1) of the directions that sum to 0."""
-    return np.linalg.svd(np.ones((1, K)))[2][1:].T
 
 
 def observed_polynomial(rule: Rule, start: Any = None) -> Array:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis._draws import game, interior, log_uniform, responses
-from analysis.how_sampling_shapes._recipes import finite_differences, rotations
+from analysis.how_sampling_shapes._recipes import finite_differences, plane, rotations
 from prefdyn import PreferenceMatrix, fixed_point
 from prefdyn.policies import softmax
 from prefdyn.rules import Rule
@@ -82,7 +82,7 @@ def observed(rule: Rule) -> Array:
     """`characteristic` of the multipliers of the simulated step, by differences of it."""
     jacobian = finite_differences(rule, fixed_point(rule).state)
     K = jacobian.shape[-1]
-    basis = np.linalg.svd(np.ones((K, 1)))[0][:, 1:]
+    basis = plane(K)
     return characteristic(np.linalg.eigvals(basis.T @ jacobian @ basis).astype(complex))
 
 

@@ -11,6 +11,7 @@ from analysis.game_solvers._problems import (
     problem,
     times,
 )
+from analysis.how_sampling_shapes._recipes import plane
 from prefdyn import IPOMD, NashMD, NashMDPG, OnlineIPO, fixed_point, online_mirror_descent
 from prefdyn.policies import softmax, softmax_jacobian
 
@@ -142,7 +143,7 @@ class GradientMultipliers(Check):
             4 * at_mix @ (identity - keep * A @ at_mix / tau),
             at_biased @ (tau * identity - keep * A @ at_mix),
         )
-        basis = np.linalg.svd(np.ones((K, 1)))[0][:, 1:]
+        basis = plane(K)
         return np.stack(
             [
                 characteristic(np.linalg.eigvals(basis.T @ (identity - 0.1 * x) @ basis) + 0j)

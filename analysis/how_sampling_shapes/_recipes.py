@@ -67,6 +67,11 @@ def rotations(A: Array, policy: Array) -> Array:
     return np.linalg.svd(B.mT @ A @ B, compute_uv=False)
 
 
+def plane(K: int) -> Array:
+    """Orthonormal basis (K, K - 1) of the directions that sum to 0."""
+    return np.linalg.svd(np.ones((K, 1)))[0][:, 1:]
+
+
 def finite_differences(rule: Rule, theta: Array, h: float = 1e-6) -> Array:
     """Jacobian (..., K, K) of the centred map, by central differences."""
     K = theta.shape[-1]

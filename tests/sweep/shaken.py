@@ -18,11 +18,11 @@ class Shaken(LogitRule):
     K: ClassVar[int] = 3  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def update(self, theta):
-        raise NotImplementedError
+        return 0.5 * theta
 
     def step(self, state, t, rng):
         assert rng is not None
-        return 0.5 * state + self.size * rng.normal(size=state.shape)
+        return self.update(state) + self.size * rng.normal(size=state.shape)
 
 
 def long_sweep(out=None, **changes):
