@@ -1,0 +1,1 @@
+"""Dominant multipliers of a measured sequence, by dynamic mode decomposition."""

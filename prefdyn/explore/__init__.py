@@ -1,0 +1,1 @@
+"""The explorable page: one HTML file with the dynamics of three responses in it."""

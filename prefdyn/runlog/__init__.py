@@ -1,0 +1,1 @@
+"""Training logs: read them, and say what they show."""

@@ -1,0 +1,76 @@
+"""What a training log holds, in this package's words and units."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+Split = Literal["eval", "train"]
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """One quantity over a run.
+
+    Attributes
+    ----------
+    name : str
+        What it is, see `RunLog`.
+    column : str
+        What the file calls it.
+    split : str
+        ``"eval"`` (the same responses every time) or ``"train"`` (each batch its own).
+    steps : numpy.ndarray
+        (n,) optimiser steps, or rows where the file has no steps; strictly increasing.
+    values : numpy.ndarray
+        (n,) finite numbers.
+    """
+
+    name: str
+    column: str
+    split: Split
+    steps: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class RunLog:
+    """A training log.
+
+    Names of series, all means over responses, log-probabilities in nats and summed over tokens:
+    ``chosen``, ``rejected``, ``greedy`` (what the model itself would have said at first),
+    ``chosen_rephrased``, ``rejected_rephrased``, ``unrelated``; ``reward_chosen``,
+    ``reward_rejected``, ``reward_margin`` (beta times summed log-ratios), ``accuracy``, ``loss``,
+    ``nll`` (nats per token), ``kl``, ``entropy`` (nats per token), ``mass_inside``,
+    ``gradient_cosine``, ``gradient_norm``, ``rate``, ``length``.
+
+    Attributes
+    ----------
+    source : str
+        The file.
+    format : str
+        What kind of file it was taken for.
+    series : mapping
+        `Series` by ``"eval/NAME"`` and ``"train/NAME"``.
+    rounds : numpy.ndarray or None
+        (T, d) what is known of the policy at the end of each round, where the log has rounds.
+    settings : mapping
+        ``beta``, ``loss_type``, ``learning_rate``, ... where the file, or the caller, says so.
+    unknown : tuple of str
+        Columns of numbers whose names are not known; nothing is guessed of them.
+    notes : tuple of str
+        Sentences on what was assumed in reading it, and what was left out.
+    """
+
+    source: str
+    format: str
+    series: Mapping[str, Series]
+    rounds: np.ndarray | None
+    settings: Mapping[str, Any]
+    unknown: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def get(self, name: str) -> Series | None:
+        """The series of this name: of the evaluations if there is one, else of training."""
+        return self.series.get(f"eval/{name}") or self.series.get(f"train/{name}")
