@@ -7,7 +7,7 @@ from prefdyn import claims
 
 IDS = [claim.id for claim in claims.all()]
 LONG = {"DPO-1", "DPO-7", "KER-5", "LAB-3", "NS-4", "RND-3", "RUN-3", "SLIME-3", "SPO-8"}
-"""Claims of which even one instance takes seconds: the slow tier and ``make reproduce`` have them."""
+"""One instance of these takes seconds: the slow tier and ``make reproduce`` check them."""
 
 
 def complaints(result):
