@@ -15,49 +15,14 @@ To add one, write a module with
 ``findings(data)`` (optional)
     Sentences measured from the data, shown below the caption.
 
-and put its name where it belongs in `ORDER`.
+and put its name where it belongs in `figures._sections`.
 """
 
 from pathlib import Path
 
-ORDER = (
-    "policy_paths",
-    "stability_region",
-    "onset",
-    "bifurcations",
-    "hysteresis",
-    "mode_locking",
-    "basins",
-    "collapse",
-    "cyclic_collection",
-    "transitive_collection",
-    "game_solvers",
-    "where_rules_cycle",
-    "one_shot_ranking",
-    "adaptive_sampler",
-    "sampler_tilt",
-    "dpo_sampling",
-    "samplers",
-    "finite_sample",
-    "inexact_rounds",
-    "cures",
-    "real_games",
-    "many_games",
-    "pushes",
-    "push_phase",
-    "objectives_in_rounds",
-    "entanglement",
-    "slime",
-    "no_never_yes",
-    "displacement_threshold",
-    "ches",
-    "squeezing",
-    "extension",
-    "kernel",
-    "preference_shift",
-    "spo_bounds",
-    "population",
-)
+from figures._sections import SECTIONS
+
+ORDER = tuple(name for section in SECTIONS for name in section.figures)
 """Names of the figures in the order of the report."""
 
 FOLDER = Path(__file__).resolve().parent
