@@ -15,10 +15,14 @@ MAX_DRAWS = 50
 
 
 class CheckResult(TypedDict):
-    """Outcome of one check; every value can be written as JSON."""
+    """Outcome of one check; every value can be written as JSON.
+
+    ``code`` is where it is written: ``"analysis.module:Class"``.
+    """
 
     claim: str
     part: str
+    code: str
     comparison: str
     verdict: Verdict
     instances: int
@@ -132,6 +136,7 @@ def judge(check: Check, seed: int = 0, scale: float = 1.0) -> CheckResult:
     return {
         "claim": check.claim,
         "part": check.part,
+        "code": f"{type(check).__module__}:{type(check).__qualname__}",
         "comparison": check.comparison,
         "verdict": tally.verdict(raised, _wanted(check, scale)),
         "instances": tally.done * check.batch,

@@ -153,6 +153,7 @@ def _broken(id: str, error: Exception) -> CheckResult:
     return {
         "claim": id,
         "part": "the process that ran the checks",
+        "code": "",
         "comparison": "agree",
         "verdict": "fails",
         "instances": 0,

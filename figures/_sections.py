@@ -73,8 +73,8 @@ SECTIONS = (
         "solvers",
         "Game solvers and samplers",
         ("2503.08942", "2312.00886", "2405.00675", "2409.19605", "2502.04270"),
-        "Mirror descent, EGPO, Nash-MD, SPPO, and online DPO with its samplers: which of them reach "
-        "the equilibrium of a preference game, and how fast?",
+        "Mirror descent, EGPO, Nash-MD, SPPO, and online DPO with its samplers: which of them "
+        "reach the equilibrium of a preference game, and how fast?",
         ("game_solvers", "where_rules_cycle", "samplers"),
         ("GAME",),
     ),
