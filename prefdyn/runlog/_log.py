@@ -39,10 +39,14 @@ class RunLog:
     """A training log.
 
     Names of series, all means over responses, log-probabilities in nats and summed over tokens:
-    ``chosen``, ``rejected``, ``greedy`` (what the model itself would have said at first),
-    ``chosen_rephrased``, ``rejected_rephrased``, ``unrelated``; ``reward_chosen``,
-    ``reward_rejected``, ``reward_margin`` (beta times summed log-ratios), ``accuracy``, ``loss``,
-    ``nll`` (nats per token), ``kl``, ``entropy`` (nats per token), ``mass_inside``,
+    ``chosen``, ``rejected``, ``greedy`` (what the model itself would say: its continuation before
+    training, or the likeliest token at every place of a response), ``chosen_rephrased``,
+    ``rejected_rephrased``, ``unrelated``; ``chosen_per_token``, ``rejected_per_token`` where the
+    trainer logs means over tokens instead; ``top_token``, ``chosen_floor``, ``rejected_floor`` (the
+    log-probability of single tokens: the likeliest at each place, the least likely of a response);
+    ``reward_chosen``, ``reward_rejected``, ``reward_margin`` (beta times log-ratios; beta times
+    log-probabilities if ``settings["reference_free"]``), ``accuracy``, ``loss``, ``nll`` (nats per
+    token), ``kl``, ``entropy`` (nats per token), ``response_entropy`` (nats), ``mass_inside``,
     ``gradient_cosine``, ``gradient_norm``, ``rate``, ``length``.
 
     Attributes
@@ -54,7 +58,10 @@ class RunLog:
     series : mapping
         `Series` by ``"eval/NAME"`` and ``"train/NAME"``.
     rounds : numpy.ndarray or None
-        (T, d) what is known of the policy at the end of each round, where the log has rounds.
+        (T, d) log-probabilities at the start and at the end of each round, where the log has
+        rounds.
+    round_names : tuple of str
+        What the d columns of ``rounds`` are.
     settings : mapping
         ``beta``, ``loss_type``, ``learning_rate``, ... where the file, or the caller, says so.
     unknown : tuple of str
@@ -70,6 +77,7 @@ class RunLog:
     settings: Mapping[str, Any]
     unknown: tuple[str, ...]
     notes: tuple[str, ...]
+    round_names: tuple[str, ...] = ()
 
     def get(self, name: str) -> Series | None:
         """The series of this name: of the evaluations if there is one, else of training."""
