@@ -14,7 +14,7 @@ import pytest
 
 import prefdyn
 from prefdyn.cli import main
-from prefdyn.cli._main import COMMANDS
+from prefdyn.cli._commands import COMMANDS, command
 from prefdyn.cli._model import ModelOptions
 from prefdyn.games import rock_paper_scissors
 
@@ -402,7 +402,7 @@ def test_help_names_every_command(capsys, arguments):
 
 # Commands that take a language model are run in tests/llm.
 @pytest.mark.parametrize(
-    "name", [name for name, known in COMMANDS.items() if not issubclass(known, ModelOptions)]
+    "name", [name for name in COMMANDS if not issubclass(command(name), ModelOptions)]
 )
 def test_every_example_in_a_help_text_works(capsys, text, votes, name):
     examples = re.findall(r"^  prefdyn (.*)$", help_of(capsys, name, "--help"), re.M)

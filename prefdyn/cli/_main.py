@@ -1,62 +1,22 @@
-"""Which command was asked for, and what its errors look like."""
+"""Which command was asked for, and how it ends: answered, refused, interrupted, broken."""
 
-import inspect
 import os
+import shlex
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any
-
-import tyro
-from tyro.conf import FlagCreatePairsOff, subcommand
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 from prefdyn import __version__
 from prefdyn._errors import InputError, InsufficientData
-from prefdyn.cli._claims import Claims
-from prefdyn.cli._games import Games
-from prefdyn.cli._iterate import Iterate
-from prefdyn.cli._orbit import Orbit
-from prefdyn.cli._output import show
-from prefdyn.cli._predict import Predict
-from prefdyn.cli._stability import Stability
-from prefdyn.cli._sweep import Sweep
-from prefdyn.cli._train import Train
-from prefdyn.cli._validate import Validate
+from prefdyn.cli._commands import parsed
 
-COMMANDS: dict[str, Any] = {
-    "stability": Stability,
-    "orbit": Orbit,
-    "sweep": Sweep,
-    "claims": Claims,
-    "games": Games,
-    "iterate": Iterate,
-    "predict": Predict,
-    "train": Train,
-    "validate": Validate,
-}
-_ABOUT = f"""The dynamics of preference optimisation (prefdyn {__version__}).
-
-Does iterated DPO or IPO converge, oscillate or collapse on this game?
-
-Start with:
-  prefdyn stability rps:0.4 --alpha 0.5 --lam 1 --beta 0.15
-"""
-_Any = (
-    Annotated[Stability, subcommand("stability", description="Judge a recipe, with proofs.")]
-    | Annotated[Orbit, subcommand("orbit", description="Run a recipe and measure the run.")]
-    | Annotated[Sweep, subcommand("sweep", description="Map a rule over a grid of parameters.")]
-    | Annotated[Claims, subcommand("claims", description="List what the answers rest on.")]
-    | Annotated[Games, subcommand("games", description="List the built-in games, or look at one.")]
-    | Annotated[
-        Iterate, subcommand("iterate", description="Train a language model through rounds.")
-    ]
-    | Annotated[
-        Predict, subcommand("predict", description="Rank preference pairs by what they will do.")
-    ]
-    | Annotated[Train, subcommand("train", description="Train a language model, and watch it.")]
-    | Annotated[
-        Validate, subcommand("validate", description="Test the predictions on a language model.")
-    ]
-)
+ANSWERED, BROKEN, REFUSED, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes."""
+TRACEBACK = "PREFDYN_TRACEBACK"
+"""Environment variable that shows where an unexpected error came from."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,48 +37,105 @@ def main(arguments: Sequence[str] | None = None) -> int:
     SystemExit
         With code 0 after ``--help`` and 2 for options that cannot be parsed.
     """
+    words = list(sys.argv[1:] if arguments is None else arguments) or ["--help"]
     try:
-        code = _run(list(sys.argv[1:] if arguments is None else arguments) or ["--help"])
-        sys.stdout.flush()
-        return code
+        with _ending_is_interrupting():
+            code = _run(words)
+            sys.stdout.flush()
+            return code
     except BrokenPipeError:
         # Whoever read our output has had enough; the interpreter's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return ANSWERED
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+
+
+@contextmanager
+def _ending_is_interrupting() -> Iterator[None]:
+    """Take SIGTERM as Ctrl-C: what is done is kept, and how to go on is said."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _run(words: list[str]) -> int:
     if words == ["--version"]:
         print(f"prefdyn {__version__}")
-        return 0
-    command = _parse(words)
+        return ANSWERED
+    command = parsed(words)
     try:
         answer = command.answer()
+        from prefdyn.cli._output import show
+
+        show(command, answer)
+        return int(answer.get("exit_code", ANSWERED))
+    except KeyboardInterrupt:
+        _tell(f"interrupted; {_left_behind(command, words)}")
+        return INTERRUPTED
     except (InputError, InsufficientData) as error:
-        return _refuse(str(error))
+        return _refuse(str(error), error)
+    except BrokenPipeError:
+        raise
     except ImportError as error:
-        if error.name is not None:  # ours name no module: they are sentences
-            raise
-        return _refuse(str(error))
+        if error.name is None:  # ours name no module: they are sentences
+            return _refuse(str(error), error)
+        return _refuse(_missing(error.name), error)
     except OSError as error:
-        return _refuse(f"{error.filename or 'a file'}: {error.strerror or error}.")
-    show(command, answer)
-    return 0
+        return _refuse(f"{error.filename or 'a file'}: {error.strerror or error}.", error)
+    except Exception as error:
+        return _break(error)
 
 
-def _parse(words: list[str]) -> Any:
-    """The dataclass of the command; only its own parser is built, which is what takes time."""
-    name, *options = words
-    settings: dict[str, Any] = {"config": (FlagCreatePairsOff,)}
-    if name in COMMANDS:
-        known = COMMANDS[name]
-        about = inspect.getdoc(known)
-        return tyro.cli(known, prog=f"prefdyn {name}", description=about, args=options, **settings)
-    return tyro.cli(_Any, prog="prefdyn", description=_ABOUT, args=words, **settings)
+def _left_behind(command: Any, words: list[str]) -> str:
+    """What there is of an interrupted command, and how to go on with it."""
+    told = getattr(command, "interrupted", None)
+    if told is None:
+        return "nothing was written."
+    found, more = told()
+    if more is None:
+        return f"{found}."
+    again = words + [word for word in more if word not in words]
+    return f"{found}, go on with: {shlex.join(['prefdyn', *again])}"
 
 
-def _refuse(sentence: str) -> int:
+def _missing(module: str) -> str:
+    from prefdyn.cli._installed import how_to_install
+
+    top = module.partition(".")[0]
+    return f"{top} cannot be imported: {how_to_install(top)}, and see prefdyn doctor."
+
+
+def _refuse(sentence: str, error: BaseException) -> int:
+    _trace(error)
+    _tell(sentence)
+    return REFUSED
+
+
+def _break(error: Exception) -> int:
+    _trace(error)
+    if isinstance(error, MemoryError):
+        _tell("there is too little memory for this: ask for less at once.")
+        return BROKEN
+    what = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".:")
+    _tell(
+        f"an error that should not have happened ({what}): please report it, with what "
+        f"{TRACEBACK}=1 adds to this command and what prefdyn doctor says."
+    )
+    return BROKEN
+
+
+def _trace(error: BaseException) -> None:
+    if os.environ.get(TRACEBACK):
+        import traceback
+
+        traceback.print_exception(error)
+
+
+def _tell(sentence: str) -> None:
     print(f"prefdyn: {sentence}", file=sys.stderr)
-    return 2

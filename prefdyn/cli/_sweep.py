@@ -1,7 +1,6 @@
 """``prefdyn sweep``: a map over the parameters of a rule, from a configuration."""
 
 import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,11 +65,16 @@ class Sweep:
                 "workers": self.workers,
                 "expected": found.expected(self.workers),
             }
-        try:
-            return self._swept(arguments)
-        except KeyboardInterrupt:
-            print(self._interrupted(), file=sys.stderr)
-            raise
+        return self._swept(arguments)
+
+    def interrupted(self) -> tuple[str, list[str] | None]:
+        """What is kept, and what the command needs to go on."""
+        from prefdyn._sweep import blocks_done
+
+        if self.plan:
+            return "nothing was written", None
+        done = 0 if self.out is None else blocks_done(self.out)
+        return f"{done} {'block is' if done == 1 else 'blocks are'} done", ["--resume"]
 
     def rendered(self, answer: dict[str, Any], width: int) -> Iterator[Any]:
         """What it takes, or what has been recorded and where."""
@@ -134,18 +138,6 @@ class Sweep:
             "seed": int(found.attrs["seed"]),
             "fingerprint": found.attrs["fingerprint"],
         }
-
-    def _interrupted(self) -> str:
-        from prefdyn._sweep import blocks_done
-
-        assert self.out is not None
-        words = ["prefdyn", "sweep", str(self.config), "--out", str(self.out), "--resume"]
-        words += ["--workers", str(self.workers)] if self.workers > 1 else []
-        words += ["--cluster", self.cluster] if self.cluster else []
-        return (
-            f"prefdyn: interrupted; {blocks_done(self.out)} blocks are done, go on with: "
-            f"{shlex.join(words)}"
-        )
 
 
 def _client(address: str) -> Any:
