@@ -1,4 +1,4 @@
-"""One self-contained page: verdicts, figures, versions, seeds and run times."""
+"""One self-contained page: a summary, then a section for each paper, and what it was made with."""
 
 import base64
 import platform
@@ -10,6 +10,7 @@ from typing import Any
 from figures import FOLDER, OUTPUT
 from figures._files import write_atomically
 from figures._pool import Outcome
+from figures._sections import SECTIONS
 
 PAGE = FOLDER.parent / "report" / "index.html"
 VERDICTS = ("holds", "reported", "fails", "not_run")
@@ -60,9 +61,13 @@ def write(
     environment.filters["number"] = number
     environment.filters["greek"] = greek
     environment.filters["measured"] = measured
+    environment.filters["script"] = script
+    claims = [claim_of(outcome) for outcome in outcomes if outcome.job.kind == "claim"]
+    figures = [figure_of(outcome) for outcome in outcomes if outcome.job.kind == "figure"]
     page = environment.get_template("report.html.jinja").render(
-        claims=[claim_of(outcome) for outcome in outcomes if outcome.job.kind == "claim"],
-        figures=[figure_of(outcome) for outcome in outcomes if outcome.job.kind == "figure"],
+        claims=claims,
+        figures=figures,
+        sections=sections_of(claims, figures),
         validation=validation,
         verdicts=VERDICTS,
         meaning=MEANING,
@@ -73,6 +78,25 @@ def write(
     )
     write_atomically(PAGE, lambda file: file.write_text(page, encoding="utf-8"))
     return PAGE
+
+
+def sections_of(
+    claims: list[dict[str, Any]], figures: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Every section that has something to show, each figure with the claims it shows."""
+    known = {claim["id"]: claim for claim in claims}
+    drawn = {figure["name"]: figure for figure in figures}
+    found = []
+    for section in SECTIONS:
+        own = [claim for claim in claims if claim["id"].partition("-")[0] in section.families]
+        pictures = [
+            figure | {"shows": [known[id] for id in figure.get("claims", ()) if id in known]}
+            for name in section.figures
+            if (figure := drawn.get(name))
+        ]
+        if own or pictures:
+            found.append({"about": section, "claims": own, "figures": pictures})
+    return found
 
 
 def claim_of(outcome: Outcome) -> dict[str, Any]:
@@ -90,7 +114,7 @@ def claim_of(outcome: Outcome) -> dict[str, Any]:
         "worst_error": None,
         "tolerance": None,
         "seconds": 0.0,
-        "checks": [{"part": "the run", "verdict": "fails", "note": outcome.error}],
+        "checks": [{"part": "the run", "code": "", "verdict": "fails", "note": outcome.error}],
     }
 
 
@@ -119,6 +143,11 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def script(code: str) -> str:
+    """Where a check is written, seen from the report: ``"analysis.module:Class"`` as a path."""
+    return "../" + code.partition(":")[0].replace(".", "/") + ".py"
 
 
 def number(value: float | None) -> str:

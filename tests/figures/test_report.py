@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from figures import _report, _validation
 from figures._pool import Job, Outcome
+from figures._sections import SECTIONS
 from prefdyn import claims
 
 
@@ -20,7 +21,14 @@ def claim_record(id, verdict, **changes):
         "worst_error": 3.2e-13,
         "tolerance": 1e-9,
         "seconds": 0.5,
-        "checks": [{"part": "closed form", "verdict": verdict, "note": "a note with <angles>"}],
+        "checks": [
+            {
+                "part": "closed form",
+                "code": "analysis.some.module:ClosedForm",
+                "verdict": verdict,
+                "note": "a note with <angles>",
+            }
+        ],
     }
     return Outcome(Job("claim", id, dict), {**record, **changes})
 
@@ -49,8 +57,10 @@ def page(tmp_path, monkeypatch):
 
     def write():
         outcomes = [
-            figure_record("good", tmp_path),
-            Outcome(Job("figure", "bad", dict), None, "ValueError: no data (plot_bad.py, line 7)"),
+            figure_record("policy_paths", tmp_path),
+            Outcome(
+                Job("figure", "onset", dict), None, "ValueError: no data (plot_onset.py, line 7)"
+            ),
             claim_record("MRS-1", "holds"),
             claim_record("MRS-2", "fails", violations=3),
             Outcome(Job("claim", "MRS-3", dict), None, "a worker died"),
@@ -63,26 +73,41 @@ def page(tmp_path, monkeypatch):
 def test_the_page_needs_nothing_but_itself(page):
     text = page()
     assert "data:image/svg+xml;base64," in text
-    assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', text) == []
+    assert re.findall(r'src="(?!data:)[^"]*"', text) == []
+    elsewhere = set(re.findall(r'href="(?!#)([^"]*)"', text))
+    assert elsewhere >= {"../figures/plot_policy_paths.py", "../analysis/some/module.py"}
+    assert all(link.startswith(("../", "https://arxiv.org/abs/")) for link in elsewhere)
     assert "@import" not in text
     assert "<script" not in text
 
 
 def test_what_failed_comes_with_its_sentence(page):
     text = page()
-    assert "This figure could not be drawn: ValueError: no data (plot_bad.py, line 7)" in text
+    assert "This figure could not be drawn: ValueError: no data (plot_onset.py, line 7)" in text
     assert "a worker died" in text
-    assert "✗ 2</b> fails" in text
-    assert "✓ 1</b> holds" in text
+    assert "✗ 2</b> fail" in text
+    assert "✓ 1</b> claims hold" in text
     assert "1 / 2</b> figures drawn" in text
-    assert "failed: bad" in text
+    assert "failed: onset" in text
 
 
 def test_claims_and_figures_link_to_each_other(page):
     text = page()
     assert '<tr id="MRS-1">' in text
     assert '<a href="#MRS-1">MRS-1</a>' in text
-    assert '<a href="#figure-good">' in text
+    assert '<a href="#figure-policy_paths">' in text
+
+
+def test_verdicts_stand_beside_the_picture(page):
+    _, aside = page().split("<aside>")[:2]
+    assert '<a href="#MRS-1">MRS-1</a>' in aside.split("</aside>")[0]
+    assert '<span class="holds">holds</span>' in aside.split("</aside>")[0]
+
+
+def test_every_claim_belongs_to_one_section():
+    families = [family for section in SECTIONS for family in section.families]
+    assert len(families) == len(set(families))
+    assert set(families) == {claim.id.partition("-")[0] for claim in claims.all()}
 
 
 def test_text_is_escaped_and_numbers_are_short(page):
