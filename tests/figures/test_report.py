@@ -10,6 +10,8 @@ from figures._pool import Job, Outcome
 from figures._sections import SECTIONS
 from prefdyn import claims
 
+BROKEN = "ValueError: no data (plot_onset.py, line 7)"
+
 
 def claim_record(id, verdict, **changes):
     claim = claims.get(id)
@@ -83,7 +85,7 @@ def test_the_page_needs_nothing_but_itself(page):
 
 def test_what_failed_comes_with_its_sentence(page):
     text = page()
-    assert "This figure could not be drawn: ValueError: no data (plot_onset.py, line 7)" in text
+    assert f"This figure could not be drawn: {BROKEN}" in text
     assert "a worker died" in text
     assert "✗ 2</b> fail" in text
     assert "✓ 1</b> claims hold" in text
