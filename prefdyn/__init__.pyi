@@ -20,6 +20,8 @@ from ._errors import NoOptimum as NoOptimum
 from ._measures import cycle_strength as cycle_strength
 from ._measures import period as period
 from ._measures import recurrence as recurrence
+from ._modes import DynamicModes as DynamicModes
+from ._modes import dynamic_modes as dynamic_modes
 from ._simulate import Ensemble as Ensemble
 from ._simulate import Orbit as Orbit
 from ._simulate import ensemble as ensemble
