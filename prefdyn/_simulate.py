@@ -1,6 +1,5 @@
 """`orbit` and `ensemble`: the only place that loops, saves, stops and says why."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,11 +10,10 @@ import numpy as np
 from prefdyn import _measures
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice, count
+from prefdyn._progress import track, working
 from prefdyn.policies.softmax import entropy, log_softmax
 from prefdyn.rules._rule import Rule
 
-LONG_RUN = 20_000_000
-"""Number of updated log-probabilities from which a run shows a progress bar on a terminal."""
 CPU_RUN = 200_000_000
 """Updated logits between two looks at the clock on a processor, about half a second's."""
 GPU_RUN = 2_000_000_000
@@ -115,7 +113,7 @@ def orbit(
     seed
         Seed of the rule's randomness, recorded where it is used.
     progress
-        Show a progress bar; by default on a terminal when the run is long.
+        Show a progress bar; by default on a terminal, after two seconds.
 
     Raises
     ------
@@ -127,7 +125,7 @@ def orbit(
     saved, numbers = [rule.log_policy(state)], [0]
     now = saved[0]
     reason, settled = f"ran all {rounds} rounds; the last round still moved the policy", False
-    for t in _track(range(rounds), state.size * rounds, progress):
+    for t in track(range(rounds), "rounds", progress=progress):
         last, state = state, rule.step(state, t, rng)
         before, now = now, rule.log_policy(state)
         if not np.all(np.isfinite(now)):
@@ -291,11 +289,13 @@ def _run_compiled(advance, rule: Rule, state, rounds: int, discarded: int, work:
     moments = _Moments()
     block = max(1, work // max(state.size, 1))
     starts = [*range(0, discarded, block), *range(discarded, rounds, block), rounds]
-    for begin, end in _track([*pairwise(starts)], state.size * rounds, progress):
-        counts = begin >= discarded
-        state, mean, deviations = advance(rule, state, end - begin, moments=counts)
-        if counts:
-            moments.merge(end - begin, mean, deviations)
+    with working("rounds", total=rounds, progress=progress) as bar:
+        for begin, end in pairwise(starts):
+            bar.update(begin)
+            counts = begin >= discarded
+            state, mean, deviations = advance(rule, state, end - begin, moments=counts)
+            if counts:
+                moments.merge(end - begin, mean, deviations)
     return state, moments
 
 
@@ -303,7 +303,7 @@ def _run_stepwise(rule: Rule, state, rng, rounds: int, discarded: int, kept: int
     """Advance round by round, keeping the last policies."""
     moments = _Moments()
     tail: list[np.ndarray] = []
-    for t in _track(range(rounds), state.size * rounds, progress):
+    for t in track(range(rounds), "rounds", progress=progress):
         state = rule.step(state, t, rng)
         if t >= discarded:
             policy = np.exp(rule.log_policy(state))
@@ -326,14 +326,3 @@ def _begin(rule: Rule, start: Any, log_start: Any, seed: int):
 
 def _settled(before: np.ndarray, now: np.ndarray, tolerance: float) -> bool:
     return bool(np.all(np.abs(now - before) <= tolerance * np.maximum(1.0, np.abs(now))))
-
-
-def _track(rounds: Sequence, work: int, progress: bool | None):
-    if progress is None:
-        progress = work > LONG_RUN and sys.stderr.isatty()
-    if not progress:
-        return rounds
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(rounds, description="rounds", console=Console(stderr=True), transient=True)

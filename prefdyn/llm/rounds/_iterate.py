@@ -86,7 +86,7 @@ def mrs_rounds(
         Folder that holds the last round's state.  A run that finds one there goes on from it, and
         ends on the same numbers on a CPU; call it with the model as it was before round 1.
     progress
-        Show a bar; by default on a terminal.
+        Show a progress bar; by default on a terminal, after two seconds.
 
     Raises
     ------

@@ -1,12 +1,12 @@
 """The loop over rounds: mixtures, votes, inner loop, and what is measured of each."""
 
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from prefdyn._errors import InputError, NoOptimum
+from prefdyn._progress import track
 from prefdyn.games import PreferenceMatrix
 from prefdyn.llm._parameters import at_rest
 from prefdyn.llm.rounds._ballots import Ballot
@@ -74,7 +74,7 @@ def run_rounds(
                 f"The checkpoint holds {done} rounds already and {rounds} were asked for: ask for "
                 "at least as many, or name another folder."
             )
-        for t in _track(range(done, rounds), progress):
+        for t in track(range(done, rounds), "rounds", total=rounds, done=done, progress=progress):
             log_policy = log_softmax(history["log_probs"][t])
             mu = np.asarray(rule.sampler(log_policy))
             ballot = None if poll is None else poll(t, mu, list(history["counts"]))
@@ -138,12 +138,3 @@ def _beginning(log_probs: np.ndarray, voted: bool) -> Arrays:
         "steps": np.zeros(0, int),
         **{name: np.zeros((0, prompts, K, K)) for name in tables},
     }
-
-
-def _track(rounds: range, progress: bool | None) -> Any:
-    if not (sys.stderr.isatty() if progress is None else progress):
-        return rounds
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(rounds, description="rounds", console=Console(stderr=True), transient=True)

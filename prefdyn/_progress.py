@@ -1,0 +1,167 @@
+"""How far something is: a bar with the time left, on a terminal, once two seconds have passed."""
+
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing import parent_process
+from typing import Any, TypeVar
+
+Item = TypeVar("Item")
+
+PATIENCE = 2.0
+"""Seconds before anything is shown."""
+SELDOM = 0.1
+"""Seconds between two updates: a loop may take a million turns."""
+
+_shown: list["_Bar"] = []
+"""The bar on the screen, if there is one: what runs inside something else shows none of its own."""
+
+
+def track(
+    items: Iterable[Item],
+    what: str,
+    *,
+    total: int | None = None,
+    done: int = 0,
+    progress: bool | None = None,
+) -> Iterable[Item]:
+    """The items, with a bar that says how many are done and how long the others will take.
+
+    Parameters
+    ----------
+    items
+        Anything; an item counts as done when the next one is asked for.
+    what
+        What is being done, in a few words.
+    total
+        How many there are; by default their length.
+    done
+        How many of the total were done before.
+    progress
+        True for a bar at once; False for none; by default one on standard error if that is a
+        terminal, after `PATIENCE` seconds, unless something around this shows one.
+    """
+    if not _wanted(progress):
+        return items
+    number = len(items) if total is None and hasattr(items, "__len__") else total  # pyright: ignore
+    return _tracked(items, what, number, done, bool(progress))
+
+
+@contextmanager
+def working(what: str, *, total: int | None = None, progress: bool | None = None) -> Iterator[Any]:
+    """A bar, or without a total something that moves, while the block runs.
+
+    Gives an object with ``update(done, total)`` and ``say(what)``; parameters as of `track`.
+    """
+    if not _wanted(progress):
+        yield _Silence()
+        return
+    with _Bar(what, total, 0, bool(progress)) as bar:
+        yield bar
+
+
+def say(what: str) -> None:
+    """Name the stage that a computation has reached, on the bar that is there, if one is."""
+    for bar in _shown:
+        bar.say(what)
+
+
+def _wanted(progress: bool | None) -> bool:
+    if progress is not None:
+        return progress
+    # A worker process has the terminal of the process that started it, which shows the bar.
+    return sys.stderr.isatty() and parent_process() is None and not _shown
+
+
+def _tracked(items: Any, what: str, total: int | None, done: int, at_once: bool) -> Iterator[Any]:
+    with _Bar(what, total, done, at_once) as bar:
+        due = time.monotonic() + SELDOM
+        for number, item in enumerate(items, done):
+            if time.monotonic() > due:
+                bar.update(number)
+                due = time.monotonic() + SELDOM
+            yield item
+
+
+class _Silence:
+    """Where nothing is shown."""
+
+    def update(self, done: int, total: int | None = None) -> None:
+        """So many are done."""
+
+    def say(self, what: str) -> None:
+        """What is being done now."""
+
+
+class _Bar:
+    """A bar that appears by itself, from a timer: what it waits for may take long to come back."""
+
+    def __init__(self, what: str, total: int | None, done: int, at_once: bool):
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+        self._lock = threading.Lock()
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _numbers())
+        # What others print appears above the bar; what goes to standard output stays there.
+        self._progress = Progress(
+            *columns, console=Console(stderr=True), transient=True, redirect_stdout=False
+        )
+        self._task = self._progress.add_task(what, total=total, completed=done, before=done)
+        self._timer = threading.Timer(0.0 if at_once else PATIENCE, self._appear)
+        self._timer.daemon = True
+        self._over = False
+
+    def update(self, done: int, total: int | None = None) -> None:
+        """So many are done."""
+        self._progress.update(self._task, completed=done, total=total)
+
+    def say(self, what: str) -> None:
+        """What is being done now."""
+        self._progress.update(self._task, description=what)
+
+    def _appear(self) -> None:
+        with self._lock:
+            if not self._over:
+                self._progress.start()
+
+    def __enter__(self) -> "_Bar":
+        _shown.append(self)
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        _shown.remove(self)
+        with self._lock:
+            self._over = True
+            self._progress.stop()
+
+
+def _numbers() -> Any:
+    """How many of how many, and the time left; the time passed where there is no telling."""
+    from rich.progress import ProgressColumn
+    from rich.text import Text
+
+    class Numbers(ProgressColumn):
+        max_refresh = 0.5
+
+        def render(self, task: Any) -> Text:
+            passed = f"{_time(task.elapsed or 0)} so far"
+            if not task.total:
+                return Text(passed)
+            own = task.completed - task.fields["before"]
+            rest = (task.elapsed or 0) * task.remaining / own if own > 0 else None
+            left = passed if rest is None else f"{_time(rest)} left"
+            return Text(f"{int(task.completed):,} of {int(task.total):,}, {left}")
+
+    return Numbers()
+
+
+def _time(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02} min"
+    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
