@@ -42,6 +42,7 @@ NAMES = {
     "probe/logps_chosen": "chosen",
     "probe/logps_rejected": "rejected",
     "probe/logps_greedy": "greedy",
+    "mass_inside": "mass_inside",
     "probe/mass_inside": "mass_inside",
     "probe/entropy": "entropy",
     "probe/logps_top": "top_token",
@@ -66,7 +67,7 @@ Where a log has several columns for one name, the one that stands last here is t
 over more steps, or the same responses every time, says more.
 """
 
-PROBES = ("probe/", "argmax_prob_logits")
+PROBES = ("probe/", "argmax_prob_logits", "mass_inside")
 """How columns begin that are of the same responses at every reading."""
 
 UNUSED = re.compile(

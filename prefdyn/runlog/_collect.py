@@ -1,0 +1,250 @@
+"""From rows to series: which columns are known, at which steps, and what is left out."""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from prefdyn._errors import InputError
+from prefdyn.runlog._columns import NAMES, RUNS, STEPS, UNUSED, split_of
+from prefdyn.runlog._log import Series
+from prefdyn.runlog._source import Row, Source
+from prefdyn.runlog._tables import choose_run
+
+_ORDER = {column: k for k, column in enumerate(NAMES)}
+_STEP_GROUP = {column: k for k, group in enumerate(STEPS) for column in group}
+_ROUND = next(k for k, group in enumerate(STEPS) if "round" in group)
+_BETA = ("beta", "train/beta")
+"""Columns in which a trainer logs this setting again and again."""
+_LARGEST = 2.0**53
+"""Whole numbers above this cannot be told apart as floating-point numbers."""
+
+
+@dataclass
+class _Column:
+    """Numbers of one column, and the rows they stand in."""
+
+    rows: array = field(default_factory=lambda: array("q"))
+    values: array = field(default_factory=lambda: array("d"))
+    bad: int = 0
+    first_bad: int = 0
+
+    def add(self, row: int, place: int, value: float) -> None:
+        if abs(value) < float("inf"):
+            self.rows.append(row)
+            self.values.append(value)
+        else:
+            self.bad += 1
+            self.first_bad = self.first_bad or place
+
+
+@dataclass
+class Collected:
+    """What the rows hold.
+
+    Attributes
+    ----------
+    series : dict
+        `Series` by split and name.
+    columns : tuple of str
+        All columns.
+    unknown : tuple of str
+        Those of numbers that are not known.
+    round_of : dict
+        Round of each step at which a row was written, for logs with rounds.
+    """
+
+    series: dict[str, Series]
+    columns: tuple[str, ...]
+    unknown: tuple[str, ...]
+    round_of: dict[int, int]
+
+
+def collect(source: Source, run: str | None) -> Collected:
+    """Read all rows; what was left out is noted in the source.
+
+    Raises
+    ------
+    InputError
+        If nothing is known, or there are several runs and none was chosen.
+    """
+    columns: dict[str, _Column] = {}
+    steps = [array("d") for _ in STEPS]
+    seen: dict[str, bool] = {}  # every column; whether it held a number
+    count = 0
+    for place, row in _of_one_run(source, run):
+        known = False
+        for column, cell in row.items():
+            value = _number(cell, column)
+            if value is None:
+                seen.setdefault(column, False)
+                continue
+            seen[column] = True
+            if _known(column):
+                columns.setdefault(column, _Column()).add(count, place, value)
+                known = True
+        if known:
+            for times, at in zip(steps, _times(row), strict=True):
+                times.append(at)
+            count += 1
+    unknown = tuple(c for c, numeric in seen.items() if numeric and _stranger(c))
+    if not any(column.values for column in columns.values()):
+        raise InputError(_nothing(source, seen))
+    at, rounds = _steps_of_rows(source, [np.array(times) for times in steps])
+    series: dict[str, Series] = {}
+    for column in sorted(columns, key=lambda c: _ORDER[split_of(c)[1]]):
+        made = _series(source, column, columns[column], at)
+        if made is not None:
+            key = f"{made.split}/{made.name}"
+            if key in series:
+                source.notes.append(
+                    f"{made.column} was taken for {key}, not {series[key].column}, which the log "
+                    "holds as well."
+                )
+            series[key] = made
+    if not series:
+        raise InputError(f"{source.path.name} has no row with both a step and a finite number.")
+    times = at[np.isfinite(rounds) & np.isfinite(at)].astype(int).tolist()
+    turns = rounds[np.isfinite(rounds) & np.isfinite(at)].astype(int).tolist()
+    return Collected(series, tuple(seen), unknown, dict(zip(times, turns, strict=True)))
+
+
+def _of_one_run(source: Source, run: str | None) -> Iterator[tuple[int, Row]]:
+    """The rows of the chosen run, where rows say whose they are; settings are taken from them."""
+    names: dict[str, None] = {}
+    chosen = run
+    for place, row in source.rows:
+        owner = next((row[c] for c in RUNS if isinstance(row.get(c), str) and row[c]), None)
+        if owner is not None:
+            names[owner] = None
+            if run is None and len(names) > 1:
+                chosen = None
+            if run is not None and owner != chosen:
+                continue
+        for column in _BETA:
+            if (value := _number(row.get(column), column)) is not None:
+                source.settings.setdefault("beta", value)
+        yield place, row
+    if names:
+        choose_run(source.path.name, list(names), run)
+
+
+def _number(cell: Any, column: str) -> float | None:
+    """The number in a cell, not a number included; None where there is none."""
+    if isinstance(cell, bool):
+        return None
+    if cell is None:  # JSON has no NaN; a probe is never absent
+        return float("nan") if column.startswith("probe/") else None
+    try:
+        return float(cell) if isinstance(cell, (int, float, str)) else None
+    except ValueError:
+        return None
+    except OverflowError:  # a whole number beyond the range of floating point
+        return float("inf")
+
+
+def _known(column: str) -> bool:
+    return split_of(column)[1] in NAMES
+
+
+def _stranger(column: str) -> bool:
+    bare = split_of(column)[1]
+    return not (bare in NAMES or column in _STEP_GROUP or UNUSED.fullmatch(bare))
+
+
+def _times(row: Row) -> Iterator[float]:
+    """The step of a row by each group of columns."""
+    for group in STEPS:
+        found = (_number(row[column], column) for column in group if column in row)
+        yield next((x for x in found if x is not None), float("nan"))
+
+
+def _steps_of_rows(source: Source, times: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """The step of every row, NaN where it has none, and its round."""
+    whole = [
+        np.where((np.abs(t) < _LARGEST) & (t == np.round(t)), t, np.nan) if len(t) else t
+        for t in times
+    ]
+    present = [int(np.isfinite(t).sum()) for t in whole]
+    best = max(range(len(STEPS)), key=lambda k: (present[k], -k))
+    rounds = whole[_ROUND]
+    if not present[best]:
+        source.notes.append("The log does not say at which steps it was written: rows are counted.")
+        return np.arange(len(rounds), dtype=float), rounds
+    at = whole[best]
+    missing = len(at) - present[best]
+    if missing:
+        source.notes.append(
+            f"{missing} row{'s' * (missing > 1)} without a {STEPS[best][0]} could not be placed, "
+            "and were left out."
+        )
+    if best != _ROUND and np.nanmax(rounds, initial=-np.inf) > np.nanmin(rounds, initial=np.inf):
+        at = _through(source, at, rounds)
+    return at, rounds
+
+
+def _through(source: Source, at: np.ndarray, rounds: np.ndarray) -> np.ndarray:
+    """Steps counted on where they begin anew in each round."""
+    turns = np.flatnonzero(np.diff(rounds, prepend=rounds[:1]) > 0)
+    moved, offset = at.copy(), 0.0
+    for begin, end in zip(turns, [*turns[1:], len(at)], strict=True):
+        reached = np.nanmax(moved[:begin])
+        if at[begin] <= reached - offset:
+            offset = reached
+        moved[begin:end] = at[begin:end] + offset
+    if offset:
+        source.notes.append("Steps begin anew in every round; here they are counted on.")
+    return moved
+
+
+def _series(source: Source, column: str, found: _Column, at: np.ndarray) -> Series | None:
+    """A column as a series: finite, one value per step, the later one where a run was resumed."""
+    if found.bad:
+        source.notes.append(
+            f"{column} is not a finite number in {found.bad} row{'s' * (found.bad > 1)}, first in "
+            f"{source.unit} {found.first_bad}; {'these' if found.bad > 1 else 'this'} left out."
+        )
+    steps = at[np.frombuffer(found.rows, dtype=np.int64)]
+    values = np.frombuffer(found.values)[np.isfinite(steps)].copy()
+    steps = steps[np.isfinite(steps)].astype(np.int64)
+    if not len(steps):
+        return None
+    keep = _kept(steps)
+    if len(keep) < len(steps):
+        source.notes.append(
+            f"{column}: {len(steps) - len(keep)} of {len(steps)} values belong to steps that were "
+            "taken again, as when a run is resumed; the later ones count."
+        )
+    split, bare = split_of(column)
+    return Series(NAMES[bare], column, split, steps[keep], values[keep])
+
+
+def _kept(steps: np.ndarray) -> np.ndarray:
+    """Rows that still count: going back to a step undoes all from there on.
+
+    A table that is sorted otherwise, which goes back more often than on, is put in order instead.
+    """
+    if np.all(np.diff(steps) > 0):
+        return np.arange(len(steps))
+    if np.mean(np.diff(steps) < 0) > 0.5:
+        last = len(steps) - 1 - np.unique(steps[::-1], return_index=True)[1]
+        return last
+    kept: list[int] = []
+    for k, step in enumerate(steps.tolist()):
+        while kept and steps[kept[-1]] >= step:
+            kept.pop()
+        kept.append(k)
+    return np.array(kept)
+
+
+def _nothing(source: Source, seen: dict[str, bool]) -> str:
+    if not seen:
+        return f"{source.path.name} is empty; give the log of a run that has begun."
+    names = [repr(name[:40]) for name in seen]
+    listed = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return (
+        f"{source.path.name} has no column that is known (it has {listed}): give the log of a "
+        "preference run, with names such as rewards/chosen and logps/chosen."
+    )

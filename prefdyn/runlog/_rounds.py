@@ -1,0 +1,82 @@
+"""The policy of every round: what ``prefdyn iterate`` writes, and logs that count rounds."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from prefdyn._errors import InputError
+from prefdyn.runlog._log import Series
+from prefdyn.runlog._source import Source
+
+COLUMNS = ("round", "prompt", "response", "policy", "log_prob")
+"""Columns of ``rounds.csv``."""
+
+
+def tabulated(source: Source) -> Source:
+    """``rounds.csv`` as a source: rounds are log-policies, rows the mass on the responses.
+
+    Raises
+    ------
+    InputError
+        If a number is missing or not finite.
+    """
+    cells: dict[tuple[int, int, int], float] = {}
+    for place, row in source.rows:
+        where = f"{source.path.name} {source.unit} {place}"
+        key = (_count(row, "round", where), _count(row, "prompt", where))
+        key += (_count(row, "response", where),)
+        try:
+            cells[key] = float(row["log_prob"])
+        except (KeyError, ValueError):
+            raise InputError(f"{where} has no log_prob: write the file anew.") from None
+    if not cells:
+        raise InputError(f"{source.path.name} is empty; give the log of a run that has begun.")
+    shape = tuple(np.max(list(cells), axis=0) + 1)
+    if len(cells) != np.prod(shape, dtype=float) or not np.all(np.isfinite(list(cells.values()))):
+        raise InputError(
+            f"{source.path.name} lacks a finite log_prob for some round, prompt and response: "
+            "write the file anew."
+        )
+    table = np.array([cells[key] for key in sorted(cells)]).reshape(shape)
+    mass = np.logaddexp.reduce(table, axis=-1, keepdims=True)
+    source.rounds = (table - mass).reshape(len(table), -1)
+    names = [(n, k) for n in range(shape[1]) for k in range(shape[2])]
+    source.round_names = tuple(
+        f"response {k}" if shape[1] == 1 else f"prompt {n}, response {k}" for n, k in names
+    )
+    source.format, source.unit = "rounds of prefdyn iterate", "round"
+    inside = np.exp(mass[..., 0]).mean(-1)
+    source.rows = [(t, {"round": t, "mass_inside": float(x)}) for t, x in enumerate(inside)]
+    return source
+
+
+def _count(row: Mapping[str, Any], name: str, where: str) -> int:
+    try:
+        number = int(row[name])
+    except (KeyError, ValueError):
+        number = -1
+    if not 0 <= number < 10**6:
+        raise InputError(f"{where}: {name} is {row.get(name)!r}, not a whole number from 0 on.")
+    return number
+
+
+def ends_of_rounds(
+    series: Mapping[str, Series], round_of: Mapping[int, int]
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Log-probabilities at the start and at the end of every round; None without rounds."""
+    turns = sorted(set(round_of.values()))
+    if len(turns) < 2:
+        return None, ()
+    found = {name: series.get(f"eval/{name}") for name in ("chosen", "rejected", "greedy")}
+    kept = {name: one for name, one in found.items() if one is not None}
+    if not kept:
+        return None, ()
+    columns = []
+    for one in kept.values():
+        at = np.array([round_of.get(int(step), turns[0]) for step in one.steps])
+        last = [one.values[at == turn][-1] for turn in turns if np.any(at == turn)]
+        if len(last) < len(turns):
+            return None, ()
+        columns.append([one.values[0], *last] if np.sum(at == turns[0]) > 1 else last)
+    return np.array(columns).T, tuple(kept)
