@@ -16,6 +16,7 @@ from prefdyn.runlog._tables import choose_run
 _ORDER = {column: k for k, column in enumerate(NAMES)}
 _STEP_GROUP = {column: k for k, group in enumerate(STEPS) for column in group}
 _ROUND = next(k for k, group in enumerate(STEPS) if "round" in group)
+_NOT_FINITE = ("nan", "inf", "infinity")
 _BETA = ("beta", "train/beta")
 """Columns in which a trainer logs this setting again and again."""
 _LARGEST = 2.0**53
@@ -52,14 +53,14 @@ class Collected:
         All columns.
     unknown : tuple of str
         Those of numbers that are not known.
-    round_of : dict
-        Round of each step at which a row was written, for logs with rounds.
+    ends : tuple of int
+        Last step of every round, for logs with rounds.
     """
 
     series: dict[str, Series]
     columns: tuple[str, ...]
     unknown: tuple[str, ...]
-    round_of: dict[int, int]
+    ends: tuple[int, ...]
 
 
 def collect(source: Source, run: str | None) -> Collected:
@@ -94,8 +95,9 @@ def collect(source: Source, run: str | None) -> Collected:
         raise InputError(_nothing(source, seen))
     at, rounds = _steps_of_rows(source, [np.array(times) for times in steps])
     series: dict[str, Series] = {}
+    again: dict[str, int] = {}
     for column in sorted(columns, key=lambda c: _ORDER[split_of(c)[1]]):
-        made = _series(source, column, columns[column], at)
+        made = _series(source, column, columns[column], at, again)
         if made is not None:
             key = f"{made.split}/{made.name}"
             if key in series:
@@ -104,11 +106,14 @@ def collect(source: Source, run: str | None) -> Collected:
                     "holds as well."
                 )
             series[key] = made
+    if again:
+        source.notes.append(_taken_again(again))
     if not series:
         raise InputError(f"{source.path.name} has no row with both a step and a finite number.")
-    times = at[np.isfinite(rounds) & np.isfinite(at)].astype(int).tolist()
-    turns = rounds[np.isfinite(rounds) & np.isfinite(at)].astype(int).tolist()
-    return Collected(series, tuple(seen), unknown, dict(zip(times, turns, strict=True)))
+    placed = np.isfinite(rounds) & np.isfinite(at)
+    turns = np.unique(rounds[placed])
+    ends = tuple(int(at[placed & (rounds == turn)].max()) for turn in turns)
+    return Collected(series, tuple(seen), unknown, ends)
 
 
 def _of_one_run(source: Source, run: str | None) -> Iterator[tuple[int, Row]]:
@@ -137,10 +142,10 @@ def _number(cell: Any, column: str) -> float | None:
         return None
     if cell is None:  # JSON has no NaN; a probe is never absent
         return float("nan") if column.startswith("probe/") else None
+    if isinstance(cell, str):  # as JSON writers without NaN have it
+        return float("nan") if cell.lower().lstrip("+-") in _NOT_FINITE else None
     try:
-        return float(cell) if isinstance(cell, (int, float, str)) else None
-    except ValueError:
-        return None
+        return float(cell) if isinstance(cell, (int, float)) else None
     except OverflowError:  # a whole number beyond the range of floating point
         return float("inf")
 
@@ -186,25 +191,32 @@ def _steps_of_rows(source: Source, times: list[np.ndarray]) -> tuple[np.ndarray,
 
 
 def _through(source: Source, at: np.ndarray, rounds: np.ndarray) -> np.ndarray:
-    """Steps counted on where they begin anew in each round."""
+    """Steps counted on where they begin anew in each round.
+
+    A round's start is the end of the one before, and does not count again.
+    """
     turns = np.flatnonzero(np.diff(rounds, prepend=rounds[:1]) > 0)
     moved, offset = at.copy(), 0.0
     for begin, end in zip(turns, [*turns[1:], len(at)], strict=True):
         reached = np.nanmax(moved[:begin])
         if at[begin] <= reached - offset:
             offset = reached
-        moved[begin:end] = at[begin:end] + offset
+        moved[begin:end] = np.where(
+            at[begin:end] + offset > reached, at[begin:end] + offset, np.nan
+        )
     if offset:
         source.notes.append("Steps begin anew in every round; here they are counted on.")
     return moved
 
 
-def _series(source: Source, column: str, found: _Column, at: np.ndarray) -> Series | None:
+def _series(
+    source: Source, column: str, found: _Column, at: np.ndarray, again: dict[str, int]
+) -> Series | None:
     """A column as a series: finite, one value per step, the later one where a run was resumed."""
     if found.bad:
         source.notes.append(
             f"{column} is not a finite number in {found.bad} row{'s' * (found.bad > 1)}, first in "
-            f"{source.unit} {found.first_bad}; {'these' if found.bad > 1 else 'this'} left out."
+            f"{source.unit} {found.first_bad}; left out."
         )
     steps = at[np.frombuffer(found.rows, dtype=np.int64)]
     values = np.frombuffer(found.values)[np.isfinite(steps)].copy()
@@ -213,12 +225,19 @@ def _series(source: Source, column: str, found: _Column, at: np.ndarray) -> Seri
         return None
     keep = _kept(steps)
     if len(keep) < len(steps):
-        source.notes.append(
-            f"{column}: {len(steps) - len(keep)} of {len(steps)} values belong to steps that were "
-            "taken again, as when a run is resumed; the later ones count."
-        )
+        again[column] = len(steps) - len(keep)
     split, bare = split_of(column)
     return Series(NAMES[bare], column, split, steps[keep], values[keep])
+
+
+def _taken_again(again: dict[str, int]) -> str:
+    column = max(again, key=lambda name: again[name])
+    others = len(again) - 1
+    also = f" (and some of {others} other column{'s' * (others > 1)})" if others else ""
+    return (
+        f"{again[column]} value{'s' * (again[column] > 1)} of {column}{also} belong to steps that "
+        "were taken again, as when a run is resumed; the later ones count."
+    )
 
 
 def _kept(steps: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """What other programs call the numbers they log: the only place that knows."""
 
 import re
+from functools import cache
 
 from prefdyn.runlog._log import Split
 
@@ -119,6 +120,7 @@ _WRITTEN = (
 )
 
 
+@cache
 def split_of(column: str) -> tuple[Split, str]:
     """Which split a column belongs to, and its name without that.
 

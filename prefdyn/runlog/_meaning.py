@@ -103,8 +103,10 @@ def _read_off(series: dict[str, Series], settings: dict[str, Any], notes: list[s
     On fixed responses ``reward = beta (log pi - log ref)``: a line, with slope beta, and through
     the origin if there is no reference.
     """
-    lines = [_line(series, split, side) for split in ("eval", "train") for side in _SIDES]
-    found = [line for line in lines if line is not None]
+    found = [line for side in _SIDES if (line := _line(series, "eval", side))]
+    if not found:  # batches differ: only a line through the origin is none by accident
+        lines = [_line(series, "train", side) for side in _SIDES]
+        found = [line for line in lines if line is not None and line[1]]
     if not found:
         return
     slopes = np.array([slope for slope, _ in found])

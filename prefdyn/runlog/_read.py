@@ -72,7 +72,7 @@ def read_log(path: str | Path, *, beta: float | None = None, run: str | None = N
         settings["beta"] = given
     series = interpret(found.series, found.columns, settings, source.notes)
     if source.rounds is None:
-        source.rounds, source.round_names = ends_of_rounds(series, found.round_of)
+        source.rounds, source.round_names = ends_of_rounds(series, found.ends)
     return RunLog(
         source=str(file),
         format=source.format,

@@ -1,6 +1,6 @@
 """The policy of every round: what ``prefdyn iterate`` writes, and logs that count rounds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,20 +53,19 @@ def tabulated(source: Source) -> Source:
 
 def _count(row: Mapping[str, Any], name: str, where: str) -> int:
     try:
-        number = int(row[name])
+        number = float(row[name])
     except (KeyError, ValueError):
-        number = -1
-    if not 0 <= number < 10**6:
+        number = -1.0
+    if not (0 <= number < 10**6 and number == int(number)):
         raise InputError(f"{where}: {name} is {row.get(name)!r}, not a whole number from 0 on.")
-    return number
+    return int(number)
 
 
 def ends_of_rounds(
-    series: Mapping[str, Series], round_of: Mapping[int, int]
+    series: Mapping[str, Series], ends: Sequence[int]
 ) -> tuple[np.ndarray | None, tuple[str, ...]]:
     """Log-probabilities at the start and at the end of every round; None without rounds."""
-    turns = sorted(set(round_of.values()))
-    if len(turns) < 2:
+    if len(ends) < 2:
         return None, ()
     found = {name: series.get(f"eval/{name}") for name in ("chosen", "rejected", "greedy")}
     kept = {name: one for name, one in found.items() if one is not None}
@@ -74,9 +73,9 @@ def ends_of_rounds(
         return None, ()
     columns = []
     for one in kept.values():
-        at = np.array([round_of.get(int(step), turns[0]) for step in one.steps])
-        last = [one.values[at == turn][-1] for turn in turns if np.any(at == turn)]
-        if len(last) < len(turns):
+        bounds = np.searchsorted(one.steps, ends, side="right")
+        if np.any(np.diff(bounds, prepend=0) == 0):  # a round without a reading
             return None, ()
-        columns.append([one.values[0], *last] if np.sum(at == turns[0]) > 1 else last)
+        first = [] if bounds[0] == 1 else [one.values[0]]
+        columns.append([*first, *one.values[bounds - 1]])
     return np.array(columns).T, tuple(kept)

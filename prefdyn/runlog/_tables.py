@@ -34,7 +34,7 @@ def _rows(source: Source, run: str | None) -> Iterator[tuple[int, Row]]:
     first = next(text, None)
     if first is None:
         return
-    name, separator = source.path.name, max(",;\t", key=first[1].count)
+    file, separator = source.path.name, max(",;\t", key=first[1].count)
     numbers = [first[0]]
 
     def fed() -> Iterator[str]:
@@ -48,27 +48,31 @@ def _rows(source: Source, run: str | None) -> Iterator[tuple[int, Row]]:
     try:
         head = [cell.strip() for cell in next(rows)]
         if all(is_number(cell) for cell in head):
-            raise InputError(f"{name} line {first[0]} is numbers: give a table with column names.")
+            raise InputError(f"{file} line {first[0]} is numbers: give a table with column names.")
         columns = _columns(source, head, run)
         short: int | None = None
         for cells in rows:
             if short is not None:
                 raise InputError(
-                    f"{name} line {short} has fewer cells than the {len(head)} columns: repair it."
+                    f"{file} line {short} has fewer cells than the {len(head)} columns: repair it."
                 )
             if len(cells) > len(head):
                 raise InputError(
-                    f"{name} line {numbers[-1]} has {len(cells)} cells for {len(head)} columns: "
+                    f"{file} line {numbers[-1]} has {len(cells)} cells for {len(head)} columns: "
                     "repair it."
                 )
             if len(cells) < len(head):
                 short = numbers[-1]
                 continue
-            yield numbers[-1], {column: cells[k] for k, column in columns.items() if cells[k]}
+            yield numbers[-1], {name: _cell(cells[k]) for k, name in columns.items() if cells[k]}
     except csv.Error as error:
-        raise InputError(f"{name} line {numbers[-1]} is not CSV ({error}): repair it.") from None
+        raise InputError(f"{file} line {numbers[-1]} is not CSV ({error}): repair it.") from None
     if short is not None:
         source.notes.append(f"Line {short} breaks off, as when a run is killed; it was left out.")
+
+
+def _cell(text: str) -> float | str:
+    return float(text) if is_number(text) else text
 
 
 def _columns(source: Source, head: list[str], run: str | None) -> dict[int, str]:
