@@ -2,10 +2,14 @@
 
 import argparse
 import json
+import shlex
+import signal
 import sys
+from itertools import count
 
 from analysis import ClaimResult, run
 from prefdyn import InputError, claims
+from prefdyn._progress import working
 
 STYLES = {"holds": "green", "fails": "bold red", "reported": "yellow", "not_run": "dim"}
 
@@ -41,17 +45,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(ids: list[str], options: argparse.Namespace) -> list[ClaimResult]:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("checking claims", total=len(ids))
+    done = count(1)
+    with working("checking claims", total=len(ids)) as bar:
         return run(
             ids,
             seed=options.seed,
             workers=options.workers,
             scale=options.scale,
-            progress=lambda result: bar.advance(task),
+            progress=lambda result: bar.update(next(done)),
         )
 
 
@@ -87,4 +88,10 @@ def _print(results: list[ClaimResult]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        again = shlex.join(["python", "-m", "analysis", *sys.argv[1:]])
+        print(f"Interrupted; finished claims are kept, go on with: {again}", file=sys.stderr)
+        sys.exit(130)

@@ -3,15 +3,15 @@
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from functools import cache, partial
-from multiprocessing import get_context
 from typing import TypedDict
 
 import analysis
 from analysis._cache import cached, source_key
 from analysis._check import Check, CheckResult, Verdict, judge
 from prefdyn import claims
+from prefdyn._processes import workers as processes
 
 
 class ClaimResult(TypedDict):
@@ -133,9 +133,7 @@ def _claim(id: str, key: str, seed: int, scale: float) -> ClaimResult:
 
 def _in_processes(check, ids, workers, report) -> dict[str, ClaimResult]:
     results = {}
-    # Fresh processes, because forking one that has started torch's threads can hang.
-    pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
-    try:
+    with processes(workers) as pool:
         futures = {pool.submit(check, id): id for id in ids}
         for future in as_completed(futures):
             id = futures[future]
@@ -144,8 +142,6 @@ def _in_processes(check, ids, workers, report) -> dict[str, ClaimResult]:
             except Exception as error:  # e.g. a worker killed for memory
                 results[id] = assemble(id, [_broken(id, error)])
             report(results[id])
-    finally:
-        pool.shutdown(cancel_futures=True)  # an interruption waits for what runs, not for the rest
     return results
 
 

@@ -1,5 +1,7 @@
 """``python -m figures``: draw the figures, check the claims, write the report."""
 
+import shlex
+import signal
 import sys
 import time
 from collections import Counter
@@ -11,6 +13,7 @@ import tyro
 from figures import ORDER, OUTPUT
 from figures._make import key_of, make, stored
 from figures._pool import Job, Outcome, run
+from prefdyn._progress import track
 
 
 @dataclass(frozen=True)
@@ -92,22 +95,18 @@ def _jobs(options: Options) -> list[tuple[Job, dict | None]]:
 
 def _outcomes(jobs: list[tuple[Job, dict | None]]) -> list[Outcome]:
     """Recall what is stored, run the rest, and keep the order."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     done = {(job.kind, job.name): Outcome(job, record) for job, record in jobs if record}
     missing = [job for job, record in jobs if not record]
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        bar = progress.add_task("working", total=len(jobs), completed=len(done))
-        for outcome in run(missing):
-            done[outcome.job.kind, outcome.job.name] = outcome
-            progress.update(bar, advance=1, description=f"{outcome.job.kind} {outcome.job.name}")
+    for outcome in track(run(missing), "drawing and checking", total=len(jobs), done=len(done)):
+        done[outcome.job.kind, outcome.job.name] = outcome
     return [done[job.kind, job.name] for job, _ in jobs]
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         sys.exit(main())
     except KeyboardInterrupt:
-        print("Interrupted; what was finished is kept, run again to go on.", file=sys.stderr)
+        again = shlex.join(["python", "-m", "figures", *sys.argv[1:]])
+        print(f"Interrupted; finished figures are kept, go on with: {again}", file=sys.stderr)
         sys.exit(130)

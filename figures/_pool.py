@@ -1,16 +1,15 @@
 """Two workers, one thread each; every finished job is already on disk when it is reported."""
 
-import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from prefdyn._processes import workers as processes
+
 WORKERS = 2
-_ONE_THREAD = ("OMP", "OPENBLAS", "MKL", "NUMBA")
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,11 @@ def run(jobs: Sequence[Job], workers: int = WORKERS) -> Iterator[Outcome]:
     """Run jobs in processes of their own and yield each outcome as it arrives."""
     if not jobs:
         return
-    for library in _ONE_THREAD:  # before a worker imports numpy
-        os.environ[f"{library}_NUM_THREADS"] = "1"
-    # A fresh interpreter per worker: forking one that holds threads (rich, torch) can deadlock.
-    pool = ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"))
-    futures = {pool.submit(attempt, job): job for job in jobs}
-    try:
+    with processes(min(workers, len(jobs))) as pool:
+        futures = {pool.submit(attempt, job): job for job in jobs}
         for future in as_completed(futures):
             lost = future.exception()  # only when the worker itself died
             yield Outcome(futures[future], None, str(lost)) if lost else future.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def attempt(job: Job) -> Outcome:
