@@ -1,23 +1,202 @@
-"""Files that are written whole or not at all."""
+"""Files that are written whole or not at all, and folders that one run writes to at a time."""
 
+import errno
+import json
 import os
+import re
+import shutil
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
+from prefdyn._errors import InputError
+
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What file systems without locks answer."""
+
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place in one move."""
+    """Let `write` fill a temporary file beside `path`, then put it in place in one move.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written: names `path`, and says why.
+    """
+    with _explained(path, "written"):
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=begun_by(), suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            write(temporary)
+            temporary.chmod(0o644)  # temporary files are born private
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_folder(path: Path, write: Callable[[Path], Any]) -> None:
+    """Let `write` fill a new folder, which takes the place of `path` when it is complete.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written: names `path`, and says why.
+    """
+    with _explained(path, "written"):
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=begun_by()))
+        try:
+            write(temporary)
+            temporary.chmod(0o755)  # temporary folders are born private
+            replaced = temporary.with_name(f"{temporary.name}-replaced")
+            if path.exists():  # moved whole: half of it would pass for a folder that is complete
+                path.replace(replaced)
+            temporary.replace(path)
+            shutil.rmtree(replaced, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def begun_by(run: int | None = None) -> str:
+    """How the names of files begin that a run has not finished; by default this process's run."""
+    if run is None:
+        parent = parent_process()  # workers belong to the run that started them
+        run = os.getpid() if parent is None else parent.pid
+    return f".writing-{run}-"
+
+
+@contextmanager
+def exclusive(path: Path, *, name: str = ".lock", beside: bool = False) -> Iterator[None]:
+    """Be the only run that writes to a folder, which is made if it is not there.
+
+    The lock is the operating system's and ends with the process that holds it, however that ends:
+    what a killed run leaves locks nobody out.  What it had begun to write is removed.
+
+    Parameters
+    ----------
+    path
+        The folder.
+    name
+        Of the file that is locked; a run that holds a folder can hold a part of it by another name.
+    beside
+        For a folder that appears whole, or not at all: the lock lies beside it, and it is not made.
+
+    Raises
+    ------
+    InputError
+        If another run holds the folder, naming its process and since when; if it is a file.
+    OSError
+        If the folder cannot be made or written to.
+    """
+    own = path.absolute()
+    folder = own.parent if beside else own
+    with _explained(path, "made"):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise InputError(f"{folder} is a file: give a folder to write to.") from None
+    lock = folder / (f".{own.name}.lock" if beside else name)
+    with _explained(path, "written to"):
+        handle = _locked(lock, path)
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
-    except OSError as error:
-        raise OSError(error.errno, f"cannot be written ({error.strerror})", str(path)) from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)  # temporary files are born private
-        temporary.replace(path)
+        with _explained(path, "written to"):
+            _tidy(handle, own, beside)
+            holder = {"process": os.getpid(), "since": _now()}
+            os.ftruncate(handle, 0)
+            os.lseek(handle, 0, os.SEEK_SET)
+            os.write(handle, json.dumps(holder).encode())
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # some systems remove no file that is open; then it stays, free
+            lock.unlink()
+        os.close(handle)
+
+
+def _locked(lock: Path, path: Path) -> int:
+    """A handle of the lock file, which is locked and still the file of this name."""
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            _hold(handle, path)
+            with suppress(FileNotFoundError):  # removed by its holder between the two lines above
+                if os.path.samestat(os.fstat(handle), lock.stat()):
+                    return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _hold(handle: int, path: Path) -> None:
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = _holder(handle)
+        who = f"process {holder['process']} since {holder['since']}" if holder else "another run"
+        raise InputError(
+            f"{path} is being written to by {who}: wait until that has ended, or give another "
+            "folder."
+        ) from None
+    except (ImportError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise
+        warnings.warn(
+            f"{path} cannot be locked here: see to it that no other run writes to it.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+
+
+def _holder(handle: int) -> dict[str, Any]:
+    """Who wrote itself into the lock file; empty if nobody has, or not yet."""
+    try:
+        os.lseek(handle, 0, os.SEEK_SET)
+        holder = json.loads(os.read(handle, 1000))
+        return {"process": int(holder["process"]), "since": str(holder["since"])}
+    except (ValueError, KeyError, TypeError):
+        return {}
+
+
+def _tidy(handle: int, own: Path, beside: bool) -> None:
+    """Remove what the last holder, if it was killed, had begun to write."""
+    killed = _holder(handle)
+    if not killed:
+        return
+    pattern = f"{begun_by(killed['process'])}*"
+    for part in [*own.rglob(pattern), *(own.parent.glob(pattern) if beside else ())]:
+        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+@contextmanager
+def _explained(path: Path, what: str) -> Iterator[None]:
+    """Errors of the system, and what libraries make of them, in one sentence about `path`."""
+    try:
+        yield
+    except Exception as error:
+        found = _of_the_system(error)
+        if found is None:
+            raise
+        reason = found.strerror or str(found)
+        raise OSError(found.errno, f"cannot be {what} ({reason})", str(path)) from None
+
+
+def _of_the_system(error: BaseException | None) -> OSError | None:
+    """The system's error that an error stems from, which some libraries only quote."""
+    while error is not None:
+        if isinstance(error, OSError):
+            return error
+        if quoted := re.search(r"\(os error (\d+)\)", str(error)):
+            return OSError(int(quoted[1]), os.strerror(int(quoted[1])))
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return None

@@ -133,7 +133,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """Processes of one thread each; a fresh interpreter per worker, as threads do not fork."""
     before = {name: os.environ.get(name) for name in (f"{x}_NUM_THREADS" for x in LIBRARIES)}
     os.environ.update(dict.fromkeys(before, "1"))  # before a worker imports numpy
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=_end_with_parent)
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with_parent)
     try:
         yield pool
     finally:
@@ -145,7 +145,7 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
                 os.environ[name] = value
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let a worker end when the process that started it is killed; it would wait for ever."""
     parent = parent_process()
     if parent is not None:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from prefdyn._errors import InputError
-from prefdyn._files import write_atomically
+from prefdyn._files import begun_by, write_atomically
 from prefdyn._sweep.axes import START, Line
 from prefdyn._sweep.blocks import Grid
 from prefdyn._sweep.compute import Refused, Result
@@ -151,7 +151,7 @@ def create(
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-"))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=begun_by()))
     except OSError as error:
         raise OSError(error.errno, f"cannot be made ({error.strerror})", str(path)) from None
     try:
@@ -183,7 +183,7 @@ def create(
 
 
 def reopen(path: Path, grid: Grid, results: dict[str, Result], identity: dict[str, Any]) -> Store:
-    """The store of this very sweep.
+    """The store of this very sweep, which nobody else writes to.
 
     Raises
     ------
@@ -200,6 +200,8 @@ def reopen(path: Path, grid: Grid, results: dict[str, Result], identity: dict[st
             )
     for name in (*results, *identity["axes"]):
         _described(path / name)
+    for part in path.rglob("*.partial"):  # what zarr had begun to write when it was killed
+        part.unlink()
     return Store(path, grid, results)
 
 

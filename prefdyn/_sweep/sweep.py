@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from prefdyn._errors import InputError
+from prefdyn._files import exclusive
 from prefdyn._inputs import count
 from prefdyn._sweep import store as stores
 from prefdyn._sweep.compute import compute
@@ -135,15 +136,16 @@ def sweep(
     ------
     InputError
         For a wrong axis, value, or reducer, before anything is computed; for a store that is not
-        this sweep's, or is damaged.
+        this sweep's, is damaged, or is being written to by another process.
     """
     workers = count(workers, "workers")
     prepared = prepare(
         rule_factory, axes, reducers, rounds=rounds, burn_in=burn_in, seed=seed, work=work
     )
     if out is not None:
-        store = _store(prepared, Path(out), resume, command, progress)
-        return _result(_completed(prepared, store, workers, client, progress))
+        with exclusive(Path(out), beside=True):
+            store = _store(prepared, Path(out), resume, command, progress)
+            return _result(_completed(prepared, store, workers, client, progress))
     if client is not None:
         raise InputError("out is missing: a cluster writes to a folder that all its workers see.")
     if prepared.bytes > KEPT_NOWHERE:

@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -63,6 +64,12 @@ class Iterate(ModelOptions, Recipe):
 
     def answer(self) -> dict[str, Any]:
         """Train, compare with the table, and write the files asked for."""
+        from prefdyn._files import exclusive
+
+        with nullcontext() if self.out is None else exclusive(self.out):
+            return self._answer()
+
+    def _answer(self) -> dict[str, Any]:
         import numpy as np
 
         from prefdyn import llm
@@ -70,8 +77,6 @@ class Iterate(ModelOptions, Recipe):
         game = one_game(self.game)
         inner = llm.Inner(self.optimiser, self.rate, self.steps, self.residual)
         material = self._material()
-        if self.out is not None:
-            self.out.mkdir(parents=True, exist_ok=True)
         lm = llm.load(self.model, device=self.device, dtype=self.dtype, adapter=self.adapter)
         prompt, responses = material or self._written(lm, game.K)
         chosen = self.parameters.split(",")
@@ -180,7 +185,7 @@ class Iterate(ModelOptions, Recipe):
     def _write(
         self, lm: Any, run: "LanguageModelOrbit", table: Any, names: list[str]
     ) -> Iterator[str]:
-        from prefdyn._files import write_atomically
+        from prefdyn._files import write_atomically, write_folder
         from prefdyn.llm._hub import quiet
 
         if self.out is None:
@@ -188,9 +193,13 @@ class Iterate(ModelOptions, Recipe):
         write_atomically(self.out / "rounds.csv", lambda path: _write_csv(path, run))
         if run.policies.ndim == 2:
             write_atomically(self.out / "rounds.png", lambda path: _draw(path, run, table, names))
-        with quiet():
-            lm.model.save_pretrained(self.out / "model")
-            lm.tokenizer.save_pretrained(self.out / "model")
+
+        def save(folder: Path) -> None:
+            with quiet():
+                lm.model.save_pretrained(folder)
+                lm.tokenizer.save_pretrained(folder)
+
+        write_folder(self.out / "model", save)
         kept = ("rounds.safetensors", "rounds.csv", "rounds.png", "model")
         yield from (str(self.out / name) for name in kept if (self.out / name).exists())
 

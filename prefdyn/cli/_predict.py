@@ -63,6 +63,7 @@ class Predict(PairOptions):
 
     def answer(self) -> dict[str, Any]:
         """Predict, rank, and write the files."""
+        from prefdyn._files import exclusive
         from prefdyn.llm.models import load
         from prefdyn.llm.ranking._data_set import rank_file
 
@@ -72,7 +73,7 @@ class Predict(PairOptions):
         model, tokenizer = load(name, **settings)
         known = ("all",), ("trainable",), ("head",)
         parameters = self.parameters[0] if self.parameters in known else self.parameters
-        with _progress() as progress:
+        with exclusive(self.out), _progress() as progress:
             found = rank_file(
                 model,
                 tokenizer,

@@ -65,7 +65,7 @@ def rank_file(
         What `read_pairs` reads.
     out
         Folder for ``predictions.parquet`` (or ``.jsonl``), ``report.md`` and ``kept.jsonl`` (or
-        ``.parquet``, if `data` is that).
+        ``.parquet``, if `data` is that); the caller sees to it that no other run writes there.
     rate
         Learning rate, for a report in nats.
     max_length

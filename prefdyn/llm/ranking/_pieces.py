@@ -4,10 +4,11 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Any
 
+from prefdyn._errors import InputError
 from prefdyn._files import write_atomically
 
 Row = dict[str, Any]
@@ -38,7 +39,7 @@ class Pieces:
         folder.mkdir(parents=True, exist_ok=True)
         manifest, pieces = folder / "job.json", cls(folder)
         job = json.loads(json.dumps(job))
-        if manifest.exists() and (known := json.loads(manifest.read_text())) != job:
+        if manifest.exists() and (known := _read(manifest)) != job:
             changed = sorted(name for name in known | job if known.get(name) != job.get(name))
             tell(
                 f"The finished pieces in {folder} were made with another {' and '.join(changed)}: "
@@ -67,8 +68,9 @@ class Pieces:
 
     def header(self, number: int) -> Row:
         """What stands above the rows of a finished piece."""
-        with self.path(number).open(encoding="utf-8") as file:
-            return json.loads(file.readline())
+        for line in self._lines(number):
+            return line
+        raise self._damaged(number, "empty")
 
     def headers(self) -> Iterator[Row]:
         """The headers of all pieces, in order."""
@@ -77,9 +79,26 @@ class Pieces:
     def rows(self) -> Iterator[Row]:
         """The rows of all pieces, in order; one is in memory at a time."""
         for number in self._numbers():
+            yield from islice(self._lines(number), 1, None)
+
+    def _lines(self, number: int) -> Iterator[Row]:
+        try:
             with self.path(number).open(encoding="utf-8") as file:
-                file.readline()
                 yield from map(json.loads, file)
+        except ValueError as error:
+            raise self._damaged(number, str(error)) from None
+
+    def _damaged(self, number: int, why: str) -> InputError:
+        return InputError(f"{self.path(number)} is damaged ({why}): delete it and rerun.")
 
     def _numbers(self) -> Iterator[int]:
         return takewhile(self.has, itertools.count())
+
+
+def _read(manifest: Path) -> dict[str, Any]:
+    """What the pieces of a folder depend on; of a damaged description nothing is believed."""
+    try:
+        known = json.loads(manifest.read_text(encoding="utf-8"))
+    except ValueError:
+        known = None
+    return known if isinstance(known, dict) else {}

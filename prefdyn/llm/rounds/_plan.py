@@ -1,5 +1,6 @@
 """A recipe for rounds on a language model, and the orbit that comes of it."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,9 +128,10 @@ class RoundPlan:
                 "model": fingerprint(model),
             }
             store = RoundStore(Path(checkpoint), digest(settings))
-        history = run_rounds(
-            model, found, rule, self._objective(), poll, rounds, inner, chosen, store, progress
-        )
+        with nullcontext() if store is None else store.alone():
+            history = run_rounds(
+                model, found, rule, self._objective(), poll, rounds, inner, chosen, store, progress
+            )
         tables: dict[str, Any] = {
             name: found.outward(x, 1) for name, x in history.items() if name != "steps"
         }

@@ -1,6 +1,7 @@
 """The state of a run of rounds on disk: a killed run goes on after the last round it finished."""
 
 import json
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 from prefdyn._errors import InputError
-from prefdyn._files import write_atomically
+from prefdyn._files import exclusive, write_atomically
 
 NAME = "rounds.safetensors"
 _WEIGHT, _HISTORY = "parameter.", "history."
@@ -31,6 +32,10 @@ class RoundStore:
 
     folder: Path
     key: str
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Be the only run that goes on from this file; see `prefdyn._files.exclusive`."""
+        return exclusive(self.folder, name=f".{NAME}.lock")
 
     def load(self, chosen: dict[str, nn.Parameter]) -> Arrays | None:
         """Put the stored parameters into the model and return the history; None for a new run.
@@ -74,7 +79,6 @@ class RoundStore:
             _HISTORY + name: torch.tensor(np.ascontiguousarray(array))
             for name, array in history.items()
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(
             self.folder / NAME, lambda path: save_file(tensors, path, metadata={"key": self.key})
         )

@@ -2,24 +2,26 @@
 
 import json
 import os
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from prefdyn._errors import InputError
+from prefdyn._files import write_atomically
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write tensors and plain data, and put them in place in one move."""
-    temporary = path.with_name(f".{path.name}.writing")
-    with temporary.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    """Write tensors and plain data, whole or not at all, and on the disk itself."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+
+    write_atomically(path, write)
 
 
 def load_state(path: Path) -> dict[str, Any] | None:
@@ -38,15 +40,6 @@ def load_state(path: Path) -> dict[str, Any] | None:
         raise InputError(
             f"{path} cannot be read ({type(error).__name__}): remove it to start afresh."
         ) from None
-
-
-def save_folder(path: Path, write: Callable[[Path], Any]) -> None:
-    """Let `write` fill a folder, which takes the place of `path` when it is complete."""
-    temporary = path.with_name(f".{path.name}.writing")
-    shutil.rmtree(temporary, ignore_errors=True)
-    write(temporary)
-    shutil.rmtree(path, ignore_errors=True)
-    temporary.replace(path)
 
 
 class Log:

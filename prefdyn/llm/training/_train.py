@@ -12,13 +12,14 @@ import numpy as np
 import torch
 
 from prefdyn._errors import InputError
+from prefdyn._files import exclusive, write_folder
 from prefdyn.llm._encoding import Responses
 from prefdyn.llm._hub import quiet
 from prefdyn.llm._memory import enough_memory
 from prefdyn.llm._pair_loss import PairLoss
 from prefdyn.llm.reference import fingerprint, reference_log_probs
 from prefdyn.llm.training._batches import Batches, with_what_it_needs
-from prefdyn.llm.training._checkpoint import Log, load_state, save_folder, save_state
+from prefdyn.llm.training._checkpoint import Log, load_state, save_state
 from prefdyn.llm.training._fit import check_finite, make_optimiser
 from prefdyn.llm.training._gradient import Batch, Team, backward, trainable
 from prefdyn.llm.training._machines import team_of
@@ -100,15 +101,16 @@ def train(
     Raises
     ------
     InputError
-        For data that do not fit, a folder that holds another run, a loss that is not finite, or
-        too little memory, naming the size to lower.
+        For data that do not fit, a folder that holds another run or that another run is writing
+        to, a loss that is not finite, or too little memory, naming the size to lower.
     """
     accelerator, team = team_of(model)
     advice = (
         f"{plan.batch} pairs a step run in {plan.accumulate} pieces; raise accumulate to "
         f"{2 * plan.accumulate}, lower batch, or leave out the longest pairs"
     )
-    with enough_memory(advice):
+    writes = team.number == 0
+    with exclusive(Path(out)) if writes else nullcontext(), enough_memory(advice):
         model.to(accelerator.device).eval()
         kept = Path(out) / "reference" if cache is None else Path(cache)
         start = (Path(out), team, reference, extra or {}, kept)
@@ -196,7 +198,7 @@ class _Run:
             else:
                 last = self.probe.read(self.model)
         if writes:
-            save_folder(self.out / "model", self._write)
+            write_folder(self.out / "model", self._write)
         texts = tuple(state.warnings.values())
         return Trained(self.out, state.step, begun, state.first, last, state.loss, texts)
 
@@ -220,10 +222,6 @@ class _Run:
 
     def _begin(self) -> _State:
         """The state of the last checkpoint, or a fresh one."""
-        try:
-            self.out.mkdir(parents=True, exist_ok=True)
-        except FileExistsError:
-            raise InputError(f"{self.out} is a file: give a folder to write to.") from None
         found = load_state(self.out / "checkpoint.pt")
         if found is None:
             first = self.probe.read(self.model)

@@ -30,8 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from prefdyn._errors import InputError
-from prefdyn._files import write_atomically
+from prefdyn._files import exclusive, write_atomically
 from prefdyn._inputs import choice, count
+from prefdyn._sweep.run import end_with_parent
 from prefdyn.llm.validate._record import Record
 from prefdyn.llm.validate._setup import Setup, described, key_of, known
 
@@ -102,17 +103,18 @@ def run(
     Raises
     ------
     InputError
-        For an unknown experiment or size, or a model that cannot be loaded.
+        For an unknown experiment or size, a model that cannot be loaded, or a folder that another
+        run is writing to.
     """
     for name in experiments:
         choice(name, ORDER, "experiment")
     processes = count(processes, "processes")
     out = Path(out)
     setup = Setup(model, adapter, device, dtype, choice(size, SIZES, "size"), int(seed), out)
-    (out / "predictions").mkdir(parents=True, exist_ok=True)
     wanted = sorted(set(experiments), key=_LONGEST_FIRST.index)
     processes = min(processes, len(wanted))
-    with _workers(processes) as pool:
+    with exclusive(out), _workers(processes) as pool:
+        (out / "predictions").mkdir(exist_ok=True)
         about = known(setup) or _describe(setup, pool, processes)
         key = key_of(about)
         # What was run before stays in the list, also when this run asks for others.
@@ -125,9 +127,10 @@ def run(
         for name, result in _run_all(missing, setup, key, pool):
             results[name] = result
             _tell(report, name, result)
-    records = [record for name in ORDER if name in results for record in results[name]["records"]]
-    _write(out / "model.json", about | {"experiments": [n for n in ORDER if n in results]})
-    _write(out / "validation.json", records)
+        done = [name for name in ORDER if name in results]
+        records = [record for name in done for record in results[name]["records"]]
+        _write(out / "model.json", about | {"experiments": done})
+        _write(out / "validation.json", records)
     return [Record(**record) for record in records]
 
 
@@ -174,7 +177,7 @@ def _workers(processes: int) -> Iterator[ProcessPoolExecutor | None]:
     for library in ("OMP", "OPENBLAS", "MKL"):  # before a worker imports numpy
         os.environ[f"{library}_NUM_THREADS"] = "1"
     # A fresh interpreter per worker: forking one that holds torch's threads can deadlock.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"))
+    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent)
     try:
         yield pool
     finally:
