@@ -15,6 +15,7 @@ from prefdyn.runlog._tables import choose_run
 
 _ORDER = {column: k for k, column in enumerate(NAMES)}
 _STEP_GROUP = {column: k for k, group in enumerate(STEPS) for column in group}
+_NAN = float("nan")
 _ROUND = next(k for k, group in enumerate(STEPS) if "round" in group)
 _NOT_FINITE = ("nan", "inf", "infinity")
 _BETA = ("beta", "train/beta")
@@ -71,33 +72,38 @@ def collect(source: Source, run: str | None) -> Collected:
     InputError
         If nothing is known, or there are several runs and none was chosen.
     """
-    columns: dict[str, _Column] = {}
-    steps = [array("d") for _ in STEPS]
+    columns: dict[str, _Column | None] = {}  # None where it is not known
     seen: dict[str, bool] = {}  # every column; whether it held a number
+    steps = [array("d") for _ in STEPS]
     count = 0
     for place, row in _of_one_run(source, run):
-        known = False
+        times, known = [_NAN] * len(STEPS), False
         for column, cell in row.items():
-            value = _number(cell, column)
+            value = cell if type(cell) is float else _number(cell, column)
             if value is None:
                 seen.setdefault(column, False)
                 continue
-            seen[column] = True
-            if _known(column):
-                columns.setdefault(column, _Column()).add(count, place, value)
+            if not seen.get(column):
+                seen[column] = True
+                columns[column] = _Column() if split_of(column)[1] in NAMES else None
+            if column in _STEP_GROUP:
+                times[_STEP_GROUP[column]] = value
+            elif (found := columns[column]) is not None:
+                found.add(count, place, value)
                 known = True
         if known:
-            for times, at in zip(steps, _times(row), strict=True):
-                times.append(at)
+            for many, one in zip(steps, times, strict=True):
+                many.append(one)
             count += 1
+    known_columns = {name: column for name, column in columns.items() if column is not None}
     unknown = tuple(c for c, numeric in seen.items() if numeric and _stranger(c))
-    if not any(column.values for column in columns.values()):
+    if not any(column.values for column in known_columns.values()):
         raise InputError(_nothing(source, seen))
-    at, rounds = _steps_of_rows(source, [np.array(times) for times in steps])
+    at, rounds = _steps_of_rows(source, [np.array(many) for many in steps])
     series: dict[str, Series] = {}
     again: dict[str, int] = {}
-    for column in sorted(columns, key=lambda c: _ORDER[split_of(c)[1]]):
-        made = _series(source, column, columns[column], at, again)
+    for column in sorted(known_columns, key=lambda c: _ORDER[split_of(c)[1]]):
+        made = _series(source, column, known_columns[column], at, again)
         if made is not None:
             key = f"{made.split}/{made.name}"
             if key in series:
@@ -141,29 +147,18 @@ def _number(cell: Any, column: str) -> float | None:
     if isinstance(cell, bool):
         return None
     if cell is None:  # JSON has no NaN; a probe is never absent
-        return float("nan") if column.startswith("probe/") else None
+        return _NAN if column.startswith("probe/") else None
     if isinstance(cell, str):  # as JSON writers without NaN have it
-        return float("nan") if cell.lower().lstrip("+-") in _NOT_FINITE else None
+        return _NAN if cell.lower().lstrip("+-") in _NOT_FINITE else None
     try:
         return float(cell) if isinstance(cell, (int, float)) else None
     except OverflowError:  # a whole number beyond the range of floating point
         return float("inf")
 
 
-def _known(column: str) -> bool:
-    return split_of(column)[1] in NAMES
-
-
 def _stranger(column: str) -> bool:
     bare = split_of(column)[1]
     return not (bare in NAMES or column in _STEP_GROUP or UNUSED.fullmatch(bare))
-
-
-def _times(row: Row) -> Iterator[float]:
-    """The step of a row by each group of columns."""
-    for group in STEPS:
-        found = (_number(row[column], column) for column in group if column in row)
-        yield next((x for x in found if x is not None), float("nan"))
 
 
 def _steps_of_rows(source: Source, times: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,6 @@ STEPS = (
     ("counters/updates",),
     ("counters/examples",),
     ("round", "iteration"),
-    ("epoch", "train/epoch"),
 )
 """Columns that say when; those of one group mean the same, and the first group wins."""
 
