@@ -1,7 +1,7 @@
 """The command line.
 
-``prefdyn stability``, ``orbit``, ``sweep``, ``claims`` and ``games`` are about games and recipes;
-``predict``, ``train``, ``iterate`` and ``validate`` about language models.
+``prefdyn stability``, ``advise``, ``orbit``, ``sweep``, ``claims`` and ``games`` are about games
+and recipes; ``predict``, ``train``, ``iterate`` and ``validate`` about language models.
 
 Every command makes one object of plain data.  By default it is shown as sentences and tables; with
 ``--json`` it is printed as it is, and its shape is kept stable:
@@ -21,6 +21,13 @@ Every command makes one object of plain data.  By default it is shown as sentenc
 ``stability --per-prompt``
     ``file``, ``recipe``, ``shares`` (by outcome), ``prompts`` (list of ``prompt``, ``outcome``,
     ``spectral_radius``, ``top_mass``), ``worst`` (prompts), ``skipped`` (prompt to reason).
+``advise``
+    ``config`` (``source``, ``trainer``, ``unknown``: name to hint), ``recipe`` (``objective`` on a
+    table, ``trained``, ``kind``, ``beta``, ``alpha``, ``lam``, ``kappa``, ``mixture``, ``mixing``,
+    ``periods``, ``rounds``), ``rows`` (list of ``setting``, ``quantity``, ``why``, ``assumption``,
+    ``claim``), ``assumptions``, ``notes``, ``every_game`` (sentences), ``game``, ``outlook``
+    (``word``, ``spectral_radius``, ``largest_kappa``, ``stable_above``, ``policy``, ``sentences``),
+    ``games`` (without a game: list of ``name`` and what ``outlook`` has).
 ``orbit``
     ``game``, ``recipe`` (also ``votes``, ``kappa``), ``rounds``, ``reason``, ``seed``,
     ``final_policy``, ``entropy``, ``cycle_strength``, ``period``, ``recurrence``, ``refused``

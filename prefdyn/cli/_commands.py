@@ -22,6 +22,7 @@ from tyro.conf import FlagCreatePairsOff, subcommand
 
 COMMANDS = {
     "stability": "Judge a recipe, with proofs.",
+    "advise": "Translate a trainer's configuration into a recipe, and judge it.",
     "orbit": "Run a recipe and measure the run.",
     "sweep": "Map a rule over a grid of parameters.",
     "claims": "List what the answers rest on.",

@@ -13,6 +13,7 @@ from prefdyn.rules._mixed_reference_sampling import MixedReferenceSampling
 from prefdyn.rules._pair_training import PairTraining
 from prefdyn.rules._rule import Rule
 from prefdyn.rules._wrapper import Wrapper
+from prefdyn.rules.inexact import Inexact
 
 Array = Any
 
@@ -31,15 +32,15 @@ class TRDPO(Wrapper):
     the parameters are logits and a step is an exact optimum; a new step can then differ from the
     last only because the sampler has moved, so ``every=1`` is the natural round, and a = 1 is the
     rule with ``alpha=1``.  A weak cycle (`MRSIPO` with ``lam=1``), around which the hard update
-    spirals out, then settles for a < 2/3.
+    spirals out, then settles for a < 2/3.  Steps that go only part of the way are `Inexact` ones.
 
     The state is ``(state of the rule, parameters of the reference)``.
 
     Parameters
     ----------
     rule
-        A `GradientStep` or `GradientFlow`, or an MRS rule with ``alpha=0``.  Its own reference is
-        not used.
+        A `GradientStep` or `GradientFlow`, or an MRS rule with ``alpha=0``, also inside `Inexact`.
+        Its own reference is not used.
     alpha
         a in (0, 1], the share of the *policy*; may be an array, which broadcasts.
     every
@@ -60,8 +61,9 @@ class TRDPO(Wrapper):
         if np.any(self.alpha == 0):
             raise InputError("alpha is 0: the reference never moves; use the wrapped rule alone.")
         self.every = count(self.every, "every")
-        if isinstance(self.rule, MixedReferenceSampling):
-            if np.any(self.rule.alpha != 0):
+        inner = self.rule.rule if isinstance(self.rule, Inexact) else self.rule
+        if isinstance(inner, MixedReferenceSampling):
+            if np.any(inner.alpha != 0):
                 raise InputError(
                     "TRDPO moves the reference itself: give it an MRS rule with alpha=0."
                 )
@@ -141,7 +143,9 @@ class TRDPO(Wrapper):
         if isinstance(rule, PairTraining):
             rule = cast(Any, rule).replace(reference=rule.policy.token_log_probs(reference))
         else:
-            rule = rule.replace(reference=None, log_reference=log_softmax(reference))
+            own = {"reference": None, "log_reference": log_softmax(reference)}
+            inside = isinstance(rule, Inexact)
+            rule = rule.replace(rule=rule.rule.replace(**own)) if inside else rule.replace(**own)
         for i in range(self.every):
             inner = rule.step(inner, t * self.every + i, rng)
         return inner

@@ -13,7 +13,7 @@ from datasets import Dataset
 from prefdyn import InputError, objectives
 from prefdyn.llm import PairLoss, Responses
 from prefdyn.llm._pair_loss import measure
-from prefdyn.llm.training.trl_settings import DEFAULTS, trl_equivalent
+from prefdyn.pipeline.trl_losses import DEFAULTS, trl_equivalent
 
 # What TRL and transformers say about themselves.
 pytestmark = [
