@@ -41,25 +41,31 @@ def track(
         How many of the total were done before.
     progress
         True for a bar at once; False for none; by default one on standard error if that is a
-        terminal, after `PATIENCE` seconds, unless something around this shows one.
+        terminal, after `PATIENCE` seconds.  There is one bar at a time: inside something that only
+        says that it is working, this says how far it is; inside another bar, nothing.
     """
     if not _wanted(progress):
         return items
     number = len(items) if total is None and hasattr(items, "__len__") else total  # pyright: ignore
-    return _tracked(items, what, number, done, bool(progress))
+    return _tracked(items, what, number, done, progress)
 
 
 @contextmanager
-def working(what: str, *, total: int | None = None, progress: bool | None = None) -> Iterator[Any]:
-    """A bar, or without a total something that moves, while the block runs.
+def working(
+    what: str, *, total: int | None = None, done: int = 0, progress: bool | None = None
+) -> Iterator["_Bar | _Silence"]:
+    """A bar, or without a total something that moves, while a block or a function runs.
 
-    Gives an object with ``update(done, total)`` and ``say(what)``; parameters as of `track`.
+    Gives an object with ``update(done, total)``; parameters as of `track`.
     """
     if not _wanted(progress):
         yield _Silence()
-        return
-    with _Bar(what, total, 0, bool(progress)) as bar:
-        yield bar
+    elif _shown:
+        with _shown[0].lent(what, total, done) as bar:
+            yield bar
+    else:
+        with _Bar(what, total, done, bool(progress)) as bar:
+            yield bar
 
 
 def say(what: str) -> None:
@@ -69,14 +75,18 @@ def say(what: str) -> None:
 
 
 def _wanted(progress: bool | None) -> bool:
+    if _shown:
+        return progress is not False and _shown[0].total is None
     if progress is not None:
         return progress
     # A worker process has the terminal of the process that started it, which shows the bar.
-    return sys.stderr.isatty() and parent_process() is None and not _shown
+    return sys.stderr.isatty() and parent_process() is None
 
 
-def _tracked(items: Any, what: str, total: int | None, done: int, at_once: bool) -> Iterator[Any]:
-    with _Bar(what, total, done, at_once) as bar:
+def _tracked(
+    items: Any, what: str, total: int | None, done: int, progress: bool | None
+) -> Iterator[Any]:
+    with working(what, total=total, done=done, progress=progress) as bar:
         due = time.monotonic() + SELDOM
         for number, item in enumerate(items, done):
             if time.monotonic() > due:
@@ -91,9 +101,6 @@ class _Silence:
     def update(self, done: int, total: int | None = None) -> None:
         """So many are done."""
 
-    def say(self, what: str) -> None:
-        """What is being done now."""
-
 
 class _Bar:
     """A bar that appears by itself, from a timer: what it waits for may take long to come back."""
@@ -102,16 +109,21 @@ class _Bar:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
-        self._lock = threading.Lock()
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _numbers())
         # What others print appears above the bar; what goes to standard output stays there.
         self._progress = Progress(
             *columns, console=Console(stderr=True), transient=True, redirect_stdout=False
         )
         self._task = self._progress.add_task(what, total=total, completed=done, before=done)
+        self._lock = threading.Lock()
+        self._over = False
         self._timer = threading.Timer(0.0 if at_once else PATIENCE, self._appear)
         self._timer.daemon = True
-        self._over = False
+
+    @property
+    def total(self) -> int | None:
+        """How many there are, if that is known."""
+        return self._progress.tasks[0].total  # pyright: ignore[reportReturnType]
 
     def update(self, done: int, total: int | None = None) -> None:
         """So many are done."""
@@ -120,6 +132,19 @@ class _Bar:
     def say(self, what: str) -> None:
         """What is being done now."""
         self._progress.update(self._task, description=what)
+
+    @contextmanager
+    def lent(self, what: str, total: int | None, done: int) -> Iterator["_Bar"]:
+        """The bar for a part of the work; what it said before is put back."""
+        (task,) = self._progress.tasks
+        before = task.description, task.total
+        self._progress.reset(self._task, completed=done, description=what, before=done)
+        task.total = total
+        try:
+            yield self
+        finally:
+            self._progress.reset(self._task, description=before[0], before=0)
+            task.total = before[1]
 
     def _appear(self) -> None:
         with self._lock:
@@ -145,8 +170,6 @@ def _numbers() -> Any:
     from rich.text import Text
 
     class Numbers(ProgressColumn):
-        max_refresh = 0.5
-
         def render(self, task: Any) -> Text:
             passed = f"{_time(task.elapsed or 0)} so far"
             if not task.total:

@@ -55,7 +55,6 @@ def test_without_a_terminal_nothing_is_shown_and_nothing_loaded(capsys, monkeypa
     assert track(items, "rounds") is items
     with working("thinking") as bar:
         bar.update(1, 2)
-        bar.say("more")
     assert capsys.readouterr() == ("", "")
 
 
@@ -79,13 +78,37 @@ def test_a_stage_is_named_on_the_bar_that_is_there(terminal):
     assert "nobody" not in seen
 
 
-def test_what_runs_inside_has_no_bar_of_its_own(terminal):
+def test_there_is_one_bar_at_a_time(terminal):
     items = [1]
     with terminal():
-        with working("outside"):
-            assert track(items, "inside") is items
-        assert track(items, "alone") is not items
         assert track(items, "never", progress=False) is items
+        with working("counting", total=3):
+            assert track(items, "inside a bar") is items
+            with working("inside a bar") as inner:
+                inner.update(1)
+
+
+def test_what_only_says_that_it_works_lends_its_bar(terminal):
+    with terminal() as screen:
+        with working("outside"):
+            list(track(slowly(range(20)), "inside", total=20))
+            time.sleep(0.3)
+            assert _progress._shown[0].total is None
+        assert not _progress._shown
+    assert re.search(r"inside .*of 20.*outside", shown(screen), re.S)
+
+
+def test_a_function_can_say_that_it_works(terminal):
+    @working("thinking")
+    def answer(question: str) -> int:
+        """The answer."""
+        time.sleep(0.2)
+        return len(question)
+
+    with terminal() as screen:
+        assert answer("what") == 4
+    assert answer.__doc__ == "The answer."
+    assert "thinking" in shown(screen)
 
 
 def test_an_error_takes_the_bar_down(terminal):
