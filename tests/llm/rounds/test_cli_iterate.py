@@ -111,4 +111,4 @@ def test_a_file_in_the_place_of_the_folder_is_found_before_training(run, tmp_pat
     monkeypatch.setattr("prefdyn.llm.mrs_rounds", None)
     code, printed = run("--prompt", "ab", "--out", "out")
     assert code == 2
-    assert printed.err == "prefdyn: out: File exists.\n"
+    assert printed.err == "prefdyn: out is a file: give a folder to write to.\n"
