@@ -50,6 +50,9 @@ SETTINGS = {
 TABLES = ("rule", "axes", "questions")
 SPACED = ("from", "to", "number", "spacing")
 DESCRIBED = ("long_name", "units")
+LARGEST = 1e100
+MOST = 10_000_000
+"""Values of an axis; more is a slip of the pen, and would be made before anybody is asked."""
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -64,7 +67,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
     try:
         config = tomllib.loads(read_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise InputError(f"{path} is not TOML ({error}).") from None
     try:
         return _arguments(config, path.parent)
@@ -132,7 +135,7 @@ def _axis(name: str, given: Any) -> Any:
     if missing:
         raise InputError(f"{where} lacks {', '.join(missing)}: give a list, or from, to, number.")
     first, last = (_number(given[key], f"{where}.{key}") for key in SPACED[:2])
-    number = count(given["number"], f"{where}.number")
+    number = _many(given["number"], f"{where}.number")
     spacing = given.get("spacing", "linear")
     if spacing not in ("linear", "log"):
         raise InputError(f"{where}.spacing is {spacing!r}: choose linear or log.")
@@ -151,7 +154,7 @@ def _starts(given: Any, factory: Any, axes: Mapping[str, Any]) -> Any:
     if not isinstance(given, dict):
         return given
     _known("[axes] start", given, ["random", "seed"])
-    number = count(given.get("random"), "[axes] start.random")
+    number = _many(given.get("random"), "[axes] start.random")
     seed = count(given.get("seed", 0), "[axes] start.seed", least=0)
     rule = factory if isinstance(factory, Rule) else factory(**_firsts(axes))
     return np.random.default_rng(seed).dirichlet(np.ones(rule.K), number)
@@ -230,9 +233,17 @@ def _named(name: str, ask: Any) -> Any:
 
 
 def _number(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise InputError(f"{what} is {value!r}: it must be a number.")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < LARGEST:
+        raise InputError(f"{what} is {value!r}: it must be a number below {LARGEST:g}.")
     return float(value)
+
+
+def _many(value: Any, what: str) -> int:
+    """How many values an axis has, where the file does not list them."""
+    number = count(value, what)
+    if number > MOST:
+        raise InputError(f"{what} is {number}: an axis has at most {MOST:,} values.")
+    return number
 
 
 def _known(where: str, given: Iterable[str], known: list[str]) -> None:

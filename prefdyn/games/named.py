@@ -13,6 +13,8 @@ from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.games.matrix_file import load_matrix
 from prefdyn.games.votes import load_votes
 
+LARGEST = 5000
+"""Responses of a game by name: its matrix is made at once."""
 FILE_SUFFIXES = (".csv", ".jsonl", ".ndjson", ".json", ".txt")
 
 
@@ -34,6 +36,12 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _size(text: str) -> int:
+    if (K := _whole(text)) > LARGEST:
+        raise ValueError(text)
+    return K
+
+
 NAMED = {
     "rps": Named(
         "rps:A", "rock-paper-scissors of strength A", (float,), families.rock_paper_scissors
@@ -41,7 +49,7 @@ NAMED = {
     "cycle": Named(
         "cycle:K:A",
         "ring of K responses, each beating the next by A",
-        (_whole, float),
+        (_size, float),
         families.cycle,
     ),
     "condorcet": Named(
@@ -53,11 +61,11 @@ NAMED = {
     "transitive": Named(
         "transitive:K:SEED",
         "random strongly transitive game",
-        (_whole, _whole),
+        (_size, _whole),
         families.strongly_transitive,
     ),
     "random": Named(
-        "random:K:SEED", "random game with independent entries", (_whole, _whole), families.random
+        "random:K:SEED", "random game with independent entries", (_size, _whole), families.random
     ),
     "pandalm": Named(
         "pandalm[:ANNOTATOR]",
@@ -115,7 +123,7 @@ def load(spec: str | Path, prior: float = 0.5) -> PreferenceMatrix:
     if isinstance(spec, str) and head in NAMED:
         return _make(NAMED[head], arguments, spec, prior)
     path = Path(spec)
-    if path.suffix.lower() in FILE_SUFFIXES or path.is_file() or len(path.parts) > 1:
+    if path.suffix.lower() in FILE_SUFFIXES or _is_file(path) or len(path.parts) > 1:
         return _load_file(path, prior)
     near = get_close_matches(head.lower(), NAMED, n=1, cutoff=0.5)
     hint = (
@@ -126,6 +134,13 @@ def load(spec: str | Path, prior: float = 0.5) -> PreferenceMatrix:
     raise InputError(f"there is no game {str(spec)!r}; {hint}")
 
 
+KINDS = {
+    float: "a number",
+    _whole: "a whole number",
+    _size: f"a whole number up to {LARGEST}",
+}
+
+
 def _make(entry: Named, arguments: list[str], spec: str, prior: float) -> PreferenceMatrix:
     if len(arguments) != len(entry.parse) and not (entry.optional and not arguments):
         raise InputError(f"{spec!r} has {len(arguments)} argument(s); write {entry.usage}.")
@@ -134,9 +149,16 @@ def _make(entry: Named, arguments: list[str], spec: str, prior: float) -> Prefer
         try:
             values.append(parse(text))
         except ValueError:
-            kind = "a whole number" if parse is _whole else "a number"
+            kind = KINDS[parse]
             raise InputError(f"{text!r} in {spec!r} is not {kind}; write {entry.usage}.") from None
     return entry.make(*values, prior=prior) if entry.counted else entry.make(*values)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that no file can have
+        return False
 
 
 def _load_file(path: Path, prior: float) -> PreferenceMatrix:

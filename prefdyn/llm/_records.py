@@ -61,7 +61,7 @@ def _json(path: Path) -> Iterator[tuple[int, Any]]:
 def _array(path: Path, content: bytes) -> list[Any]:
     try:
         return json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({first_line(error)}).") from None
 
 

@@ -167,7 +167,7 @@ def _pair(item: tuple[int, Any]) -> PreferencePair:
     if isinstance(record, bytes):
         try:
             record = json.loads(record)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadRecord(line, "not JSON", f"not JSON ({first_line(error)}).") from None
     if not isinstance(record, Mapping):
         kind = type(record).__name__
