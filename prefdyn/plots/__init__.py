@@ -7,6 +7,7 @@ responses: `cobweb`.  Over the rounds: `orbit`, `entropy`, `animate`.
 
 Over one parameter: `orbit_diagram`, `bifurcations`, `lyapunov`, `rotation`; over two: `boundary`,
 `chart`, `tongues`.  Spectra: `spectrum`, `multipliers`, `power`.  Agreement: `predicted_measured`.
+A training log: `run_log`.
 
 Examples
 --------
@@ -30,6 +31,7 @@ from prefdyn.plots._planes import Plane, plane_axes, principal_plane, response_p
 from prefdyn.plots._portrait import portrait
 from prefdyn.plots._predicted import predicted_measured
 from prefdyn.plots._rounds import entropy, orbit
+from prefdyn.plots._run_log import run_log
 from prefdyn.plots._simplex import corners, project, simplex_axes
 from prefdyn.plots._spectra import multipliers, power, spectrum
 from prefdyn.plots._staircase import lyapunov, rotation
@@ -64,6 +66,7 @@ __all__ = [
     "project",
     "response_plane",
     "rotation",
+    "run_log",
     "simplex_axes",
     "spectrum",
     "streamlines",
