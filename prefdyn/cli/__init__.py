@@ -1,7 +1,7 @@
 """The command line.
 
-``prefdyn stability``, ``advise``, ``orbit``, ``sweep``, ``claims`` and ``games`` are about games
-and recipes; ``predict``, ``train``, ``iterate`` and ``validate`` about language models.
+``prefdyn stability``, ``advise``, ``orbit``, ``sweep``, ``claims``, ``games`` and ``explore`` are
+about games and recipes; ``predict``, ``train``, ``iterate`` and ``validate`` about language models.
 
 Every command makes one object of plain data.  By default it is shown as sentences and tables; with
 ``--json`` it is printed as it is, and its shape is kept stable:
@@ -47,6 +47,8 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``how``), ``P``, ``wins``, ``structure`` (``condorcet_winner``, ``smith_set``, ``copeland``,
     ``transitive``, ``strongly_transitive``, ``strictly_strongly_transitive``, ``cycle``,
     ``cyclic_share``).
+``explore``
+    ``file``, ``bytes``, ``shown`` (whether a browser was started).
 ``iterate``
     ``game``, ``recipe`` (also ``votes``), ``inner`` (``optimiser``, ``rate``, ``steps``,
     ``residual``, ``parameters``), ``model``, ``prompts``, ``responses`` (K for each prompt),

@@ -27,6 +27,7 @@ COMMANDS = {
     "sweep": "Map a rule over a grid of parameters.",
     "claims": "List what the answers rest on.",
     "games": "List the built-in games, or look at one.",
+    "explore": "Play with three answers in the browser.",
     "iterate": "Train a language model through rounds.",
     "predict": "Rank preference pairs by what they will do.",
     "train": "Train a language model, and watch it.",
