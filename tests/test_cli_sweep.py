@@ -231,15 +231,15 @@ def test_files_that_are_not_there_and_options_that_are_missing(config, capsys):
 def test_an_interrupted_sweep_says_how_to_go_on(config, capsys, monkeypatch):
     config(f"work = 1\n{CONFIG}")
     module = sys.modules["prefdyn._sweep.sweep"]
-    tracked = module.__dict__["_tracked"]
+    tracked = module.__dict__["track"]
 
-    def interrupted(items, *arguments):
-        for number, item in enumerate(tracked(items, *arguments)):
+    def interrupted(items, *arguments, **settings):
+        for number, item in enumerate(tracked(items, *arguments, **settings)):
             if number == 2:
                 raise KeyboardInterrupt
             yield item
 
-    monkeypatch.setattr(module, "_tracked", interrupted)
+    monkeypatch.setattr(module, "track", interrupted)
     assert main(["sweep", "config.toml", "--out", "my maps.zarr"]) == 130
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -247,7 +247,7 @@ def test_an_interrupted_sweep_says_how_to_go_on(config, capsys, monkeypatch):
         r"^prefdyn: interrupted; 3 blocks are done, go on with: prefdyn (.*)$", printed.err, re.M
     )
     assert command == "sweep config.toml --out 'my maps.zarr' --resume"
-    monkeypatch.setattr(module, "_tracked", tracked)
+    monkeypatch.setattr(module, "track", tracked)
     assert main(["sweep", "config.toml", "--out", "my maps.zarr", "--resume"]) == 0
     assert xarray.open_zarr("my maps.zarr").entropy.notnull().all()
 

@@ -4,19 +4,16 @@ Every runner is given ``errand(index)``, which packs a block into bytes, and giv
 block as it is done.  Only a few blocks are packed at a time, however many there are.
 """
 
-import os
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context, parent_process
 from typing import Any
 
 from prefdyn._errors import InputError
+from prefdyn._processes import workers as processes
 from prefdyn._sweep.axes import Line
 from prefdyn._sweep.compute import Work, compute
 from prefdyn._sweep.store import Store
@@ -24,7 +21,6 @@ from prefdyn._sweep.store import Store
 Errand = Callable[[int], bytes]
 ATTEMPTS = 3
 """Pools of processes that may break before a sweep gives up."""
-LIBRARIES = ("OMP", "OPENBLAS", "MKL", "NUMBA")
 
 
 @dataclass(frozen=True)
@@ -66,13 +62,13 @@ def run_packed(block: bytes) -> int:
     return cloudpickle.loads(block).run()
 
 
-def in_this_process(block: Callable[[int], Block], indices: Iterable[int]) -> Iterator[int]:
+def in_this_process(block: Callable[[int], Block], indices: Iterable[int]) -> Generator[int]:
     """One block after the other."""
     for index in indices:
         yield block(index).run()
 
 
-def in_processes(errand: Errand, indices: Iterable[int], workers: int) -> Iterator[int]:
+def in_processes(errand: Errand, indices: Iterable[int], workers: int) -> Generator[int]:
     """By so many processes of one thread each; if one dies, the blocks in flight start again.
 
     Raises
@@ -83,7 +79,7 @@ def in_processes(errand: Errand, indices: Iterable[int], workers: int) -> Iterat
     left = dict.fromkeys(indices)
     for _ in range(ATTEMPTS):
         try:
-            with _pool(workers) as pool:
+            with processes(workers) as pool:
                 for index in _windowed(lambda i: pool.submit(run_packed, errand(i)), left, workers):
                     del left[index]
                     yield index
@@ -96,7 +92,7 @@ def in_processes(errand: Errand, indices: Iterable[int], workers: int) -> Iterat
     )
 
 
-def on_cluster(errand: Errand, indices: Iterable[int], client: Any) -> Iterator[int]:
+def on_cluster(errand: Errand, indices: Iterable[int], client: Any) -> Generator[int]:
     """By the workers of a `dask.distributed.Client`, which must see the store's folder.
 
     The scheduler starts the blocks of a worker that died again, on another.
@@ -126,27 +122,3 @@ def _windowed(submit: Callable[[int], Any], indices: Iterable[int], workers: int
         for future in landed:
             yield future.result()
             flying |= {submit(index) for index in islice(waiting, 1)}
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes of one thread each; a fresh interpreter per worker, as threads do not fork."""
-    before = {name: os.environ.get(name) for name in (f"{x}_NUM_THREADS" for x in LIBRARIES)}
-    os.environ.update(dict.fromkeys(before, "1"))  # before a worker imports numpy
-    pool = ProcessPoolExecutor(workers, get_context("spawn"), initializer=end_with_parent)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def end_with_parent() -> None:
-    """Let a worker end when the process that started it is killed; it would wait for ever."""
-    parent = parent_process()
-    if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

@@ -4,7 +4,8 @@ import shlex
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from prefdyn._errors import InputError
 from prefdyn._files import exclusive
 from prefdyn._inputs import count
+from prefdyn._progress import track
 from prefdyn._sweep import store as stores
 from prefdyn._sweep.compute import compute
 from prefdyn._sweep.prepare import WORK, Prepared, prepare
@@ -121,7 +123,7 @@ def sweep(
     client
         A `dask.distributed.Client`, whose workers compute the blocks; they must see `out`.
     progress
-        Show a progress bar with the time left; by default on a terminal.
+        Show a progress bar with the time left; by default on a terminal, after two seconds.
     command
         Recorded with the result; by default that of this process.
 
@@ -188,7 +190,7 @@ def plan_sweep(
     seconds = []
     with tempfile.TemporaryDirectory(prefix="prefdyn-") as folder:
         store = _created(prepared, Path(folder) / "map.zarr", "")
-        for index in chosen:
+        for index in track(chosen, "measuring blocks"):
             begun = time.process_time()
             prepared.block(store, index).run()
             seconds.append(time.process_time() - begun)
@@ -218,7 +220,7 @@ def _store(prepared: Prepared, path: Path, resume: bool, command, progress) -> S
         raise InputError(f"{path} exists: resume to go on with it, or give another out.")
     store = stores.reopen(path, prepared.grid, prepared.results, prepared.identity)
     done = sorted(store.done())
-    for index in _tracked(done, len(done), 0, "checking", progress):
+    for index in track(done, "checking blocks", progress=progress):
         store.check([index])
     return store
 
@@ -259,8 +261,10 @@ def _completed(prepared: Prepared, store: Store, workers: int, client, progress)
         running = in_processes(errand, left, min(workers, len(left)))
     else:
         running = in_this_process(lambda index: prepared.block(store, index), left)
-    for _ in _tracked(running, len(prepared.grid), len(done), "blocks", progress):
-        pass
+    total = len(prepared.grid)
+    with closing(running):  # workers end before anyone else may write here
+        for _ in track(running, "blocks", total=total, done=len(done), progress=progress):
+            pass
     store.close()
     return store
 
@@ -268,20 +272,3 @@ def _completed(prepared: Prepared, store: Store, workers: int, client, progress)
 def _result(store: Store) -> "xarray.Dataset":
     opened = store.open()
     return opened.load() if opened.nbytes <= LOADED else opened
-
-
-def _tracked(items: Any, total: int, done: int, what: str, progress: bool | None) -> Iterator[Any]:
-    """The items, with a bar and the time left where that is wanted."""
-    if not (sys.stderr.isatty() if progress is None else progress):
-        yield from items
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeRemainingColumn as TimeLeft
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeLeft())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total, completed=done)
-        for item in items:
-            bar.advance(task)
-            yield item

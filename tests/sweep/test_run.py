@@ -55,7 +55,7 @@ def test_processes_that_die_are_replaced(monkeypatch, alone, broken):
         pools.append(Pool(len(pools) < broken))
         yield pools[-1]
 
-    monkeypatch.setattr(run, "_pool", made)
+    monkeypatch.setattr(run, "processes", made)
     assert same(sweep(Shaken(1.0), AXES, **SETTINGS, workers=2), alone)
     assert len(pools) == 1 + broken
 
@@ -65,7 +65,7 @@ def test_processes_that_die_time_and_again_end_the_sweep(monkeypatch, tmp_path):
     def made(workers):
         yield Pool(True)
 
-    monkeypatch.setattr(run, "_pool", made)
+    monkeypatch.setattr(run, "processes", made)
     with pytest.raises(InputError, match="worker processes died 3 times"):
         sweep(Shaken(1.0), AXES, **SETTINGS, workers=2, out=tmp_path / "map.zarr")
     assert 0 < blocks_done(tmp_path / "map.zarr") <= 9
@@ -132,14 +132,6 @@ def test_what_is_sent_to_a_worker_does_not_grow_with_the_map():
     assert size(120 * 166) < size(10 * 166) + 50
 
 
-def test_progress_counts_what_was_done_before(capsys, monkeypatch):
-    monkeypatch.setenv("TTY_COMPATIBLE", "1")
-    list(sys.modules["prefdyn._sweep.sweep"]._tracked([8, 9], 10, 8, "blocks", True))
-    shown = capsys.readouterr().err
-    assert "8/10" in shown
-    assert "10/10" in shown
-
-
 def test_a_cluster_gives_the_same_bits(tmp_path, alone):
     from distributed import Client
 
@@ -183,19 +175,19 @@ def test_a_cluster_that_loses_a_worker_gives_the_same_bits(tmp_path):
         out = tmp_path / "map.zarr"
         pids: Any = client.run(os.getpid)
         module: Any = sys.modules["prefdyn._sweep.sweep"]
-        tracked = module._tracked
+        tracked = module.track
 
-        def killing(items, *arguments):
-            for number, item in enumerate(tracked(items, *arguments)):
+        def killing(items, *arguments, **settings):
+            for number, item in enumerate(tracked(items, *arguments, **settings)):
                 if number == 6:
                     victims.append(next(iter(pids.values())))
                     os.kill(victims[0], signal.SIGKILL)
                 yield item
 
-        module._tracked = killing
+        module.track = killing
         try:
             found = sweep(rule, axes, **settings, out=out, client=client)
         finally:
-            module._tracked = tracked
+            module.track = tracked
     assert len(victims) == 1
     assert same(found, expected)

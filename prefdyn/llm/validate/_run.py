@@ -17,22 +17,21 @@ Every experiment is a module of this folder with
 
 import importlib
 import json
-import os
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from prefdyn._errors import InputError
 from prefdyn._files import exclusive, write_atomically
 from prefdyn._inputs import choice, count
-from prefdyn._sweep.run import end_with_parent
+from prefdyn._processes import workers
+from prefdyn._progress import track
 from prefdyn.llm.validate._record import Record
 from prefdyn.llm.validate._setup import Setup, described, key_of, known
 
@@ -113,7 +112,7 @@ def run(
     setup = Setup(model, adapter, device, dtype, choice(size, SIZES, "size"), int(seed), out)
     wanted = sorted(set(experiments), key=_LONGEST_FIRST.index)
     processes = min(processes, len(wanted))
-    with exclusive(out), _workers(processes) as pool:
+    with exclusive(out), workers(processes) if processes > 1 else nullcontext() as pool:
         (out / "predictions").mkdir(exist_ok=True)
         about = known(setup) or _describe(setup, pool, processes)
         key = key_of(about)
@@ -124,7 +123,9 @@ def run(
             if name in results:
                 _tell(report, name, results[name])
         missing = [name for name in wanted if name not in results]
-        for name, result in _run_all(missing, setup, key, pool):
+        running = _run_all(missing, setup, key, pool)
+        total = len(wanted)
+        for name, result in track(running, "experiments", total=total, done=total - len(missing)):
             results[name] = result
             _tell(report, name, result)
         done = [name for name in ORDER if name in results]
@@ -166,22 +167,6 @@ def perform(name: str, setup: Setup, key: str) -> dict[str, Any]:
     }
     _write(setup.out / f"{name}.json", result)
     return result
-
-
-@contextmanager
-def _workers(processes: int) -> Iterator[ProcessPoolExecutor | None]:
-    """Processes that start with the first job, one thread each; None if one is to do everything."""
-    if processes < 2:
-        yield None
-        return
-    for library in ("OMP", "OPENBLAS", "MKL"):  # before a worker imports numpy
-        os.environ[f"{library}_NUM_THREADS"] = "1"
-    # A fresh interpreter per worker: forking one that holds torch's threads can deadlock.
-    pool = ProcessPoolExecutor(processes, get_context("spawn"), initializer=end_with_parent)
-    try:
-        yield pool
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _describe(setup: Setup, pool: ProcessPoolExecutor | None, processes: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from prefdyn import InputError
+from prefdyn._processes import workers
 from prefdyn.llm import reference, validate
 from prefdyn.llm.models import LanguageModel
 from prefdyn.llm.validate import _run, _setup
@@ -178,7 +179,6 @@ def test_all_workers_start_while_the_first_describes_the_model(tmp_path, monkeyp
     monkeypatch.setattr(_run, "described", time.sleep)
     monkeypatch.setattr(_run, "_warm", os.getpid)  # whatever a worker can do
     a_moment: Any = 0.1
-    with _run._workers(3) as pool:
-        assert pool is not None
+    with workers(3) as pool:
         _run._describe(a_moment, pool, 3)
         assert len(pool._processes) == 3
