@@ -118,8 +118,10 @@ from .rules import iterative_rpo as iterative_rpo
 from .rules import online_mirror_descent as online_mirror_descent
 from .rules import self_play_ipo as self_play_ipo
 from .rules import sppo as sppo
+from .runlog import Diagnosis as Diagnosis
 from .runlog import Finding as Finding
 from .runlog import RunLog as RunLog
+from .runlog import diagnose as diagnose
 from .runlog import read_log as read_log
 
 __version__: str

@@ -226,7 +226,7 @@ def _principal(rows: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     U, S, _ = np.linalg.svd(centred, full_matrices=False)
     if S[0] <= EXACT * np.abs(rows).max() * np.sqrt(rows.size):
         raise InsufficientData("the sequence does not move: it has no modes.")
-    moving = int((S > EXACT * S[0]).sum())
+    moving = int((EXACT * S[0] < S).sum())
     kept = min(moving, max(2, len(rows) // 6))
     lost = 1 - float((S[:kept] ** 2).sum() / (S**2).sum())
     note = f"{moving - kept} directions with {lost:.1%} of the variance were left out"

@@ -1,0 +1,50 @@
+"""When something is worth a word, and when an alarm: each threshold with its reason."""
+
+from typing import NamedTuple
+
+
+class Threshold(NamedTuple):
+    """A number, its unit, and why it is this one."""
+
+    value: float
+    unit: str
+    why: str
+
+
+THRESHOLDS = {
+    "chance": Threshold(
+        0.001,
+        "probability",
+        "a log is asked some ten questions: at one in a thousand each, fewer than one log in a "
+        "hundred is accused of what its noise did",
+    ),
+    "noticeable": Threshold(
+        0.1, "nats", "a response that has lost this much is a tenth less likely than it was"
+    ),
+    "large": Threshold(
+        1.0, "nats", "a response that has lost this much is about a third as likely as it was"
+    ),
+    "halved": Threshold(
+        0.5,
+        "of its start",
+        "at half the entropy the model hesitates between the square root of as many tokens",
+    ),
+    "entangled": Threshold(
+        0.9,
+        "cosine",
+        "the chosen response of a pair falls once its gradient is shorter than this share of the "
+        "rejected one's: a tenth in length decides",
+    ),
+    "saturated": Threshold(
+        0.95, "accuracy", "what is left to learn are the pairs that a vote in twenty contradicts"
+    ),
+    "shrinking": Threshold(
+        1.0, "factor per round", "a mode that grows by more than this per round never dies out"
+    ),
+}
+"""What the findings are judged by."""
+
+
+def limit(name: str) -> float:
+    """The number of one of `THRESHOLDS`."""
+    return THRESHOLDS[name].value
