@@ -77,7 +77,7 @@ UNUSED = re.compile(
     r"|percentage|throughput|total_tokens|vram_.*|counters/.*|examples_per_second|id|v"
     r"|_(step|runtime|timestamp|wandb.*)|timestamp|created_at|system[./].*|Relative Time.*|Wall.*"
     # of the training, but not of what is asked here; raw logits say nothing about likelihood
-    r"|logits/.*|mean_token_accuracy|aux_loss|(count|val|sampling|completions|clip_ratio)/.*"
+    r"|logits/.*|mean_token_accuracy|aux_loss|(count|val|sampling|clip_ratio)/.*|completions/(?!mean_length$).*"
     r"|log_odds_(ratio|chosen)|odds_ratio_loss|delta|beta|alpha|mixture_coef|dummy_\d+"
     r"|probe/(margin|log_mass_inside|mass_outside)|stats/.*"
     # further measurements and responses of "Learning dynamics of LLM finetuning"

@@ -40,9 +40,8 @@ def log_in(folder: Path, notes: list[str]) -> Path:
         return own
     if newest is not None:
         if len(checkpoints) > 1:
-            notes.append(
-                f"Of {len(checkpoints)} checkpoints the newest was read, {newest[1].name}."
-            )
+            name = newest[1].name
+            notes.append(f"Of {len(checkpoints)} checkpoints the newest, {name}, was read.")
         return newest[1] / _STATE
     for name in _LOGS:
         if (folder / name).is_file():
