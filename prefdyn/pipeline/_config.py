@@ -11,8 +11,10 @@ from prefdyn._inputs import choice, nearest
 from prefdyn.games._text import parse_json, read_text
 from prefdyn.pipeline._names import COMMON, EARLIER, MARKS, OF_TRAINER, ROUNDS
 
-LARGEST = 1_000_000
+LARGEST = 100_000
 """Bytes of the largest file that is read: a configuration has a few thousand."""
+BRACKETS = 1000
+"""Most opening brackets of a YAML file, whose parser takes a second for each thousand in a row."""
 KNOWN = frozenset().union(COMMON, EARLIER, ROUNDS, *OF_TRAINER.values())
 LOSSES = {
     "kto": ("kto", "apo_zero_unpaired"),
@@ -105,6 +107,8 @@ def _yaml(text: str, name: str) -> Any:
         raise InputError(
             f"{name} is YAML, which needs PyYAML: pip install pyyaml, or write it as JSON."
         ) from None
+    if text.count("[") + text.count("{") > BRACKETS:
+        raise InputError(f"{name} is not YAML of settings (too many brackets); repair it.")
     try:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
