@@ -77,7 +77,7 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
                 for record in batch.to_pylist():
                     number += 1
                     yield number, record
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(
             f"{path} cannot be read as Parquet after row {number} ({first_line(error)}): it is cut "
             "short or damaged, write it again."

@@ -62,7 +62,7 @@ def _failures(path: Path) -> Iterator[None]:
     """Errors of the database as sentences."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise InputError(
             f"{path.name} cannot be read as a trackio database ({error}): give one with a table "
             "of metrics, or a CSV export."
@@ -96,7 +96,7 @@ def read_parquet(path: Path, run: str | None) -> Source:
                     for row in batch.to_pylist():
                         number += 1
                         yield number, row
-        except (pyarrow.ArrowException, OSError) as error:
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             first = str(error).splitlines()[0]
             raise InputError(f"{path.name} cannot be read as Parquet ({first}).") from None
 

@@ -1,17 +1,24 @@
 """Everything that reads a file of the user's: its good files, and how it is called."""
 
+import gzip
+import io
 import json
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow
+import torch
+from pyarrow.parquet import write_table
 
 from prefdyn import games, read_log
 from prefdyn.cli._sweep_config import read_config as sweep_config
 from prefdyn.games import load_matrix, load_votes
 from prefdyn.llm.data import read_pairs
+from prefdyn.llm.training._checkpoint import load_state
 from prefdyn.pipeline import read_config as pipeline_config
 from prefdyn.pipeline import translate
 
@@ -129,6 +136,33 @@ CONFIGS = (json.dumps({"beta": 0.1, "loss_type": "ipo", "sync_ref_model": False}
 CONFIG_TABLES = (b'beta = 0.1\nloss_type = "sigmoid"\nsync_ref_model = true\n',)
 
 
+def _parquet(*rows: dict[str, Any]) -> bytes:
+    file = io.BytesIO()
+    write_table(pyarrow.Table.from_pylist(list(rows)), file)
+    return file.getvalue()
+
+
+def _database() -> bytes:
+    """A run as trackio keeps it."""
+    with sqlite3.connect(":memory:") as database:
+        database.execute(
+            "create table metrics (id integer primary key, timestamp text, run_name text, "
+            "step integer, metrics text)"
+        )
+        rows = [(f"2026-01-0{k + 1}", "a", k, f'{{"logps/chosen": -{k}.5}}') for k in range(3)]
+        database.executemany(
+            "insert into metrics (timestamp, run_name, step, metrics) values (?, ?, ?, ?)", rows
+        )
+        database.commit()
+        return database.serialize()
+
+
+def _checkpoint() -> bytes:
+    file = io.BytesIO()
+    torch.save({"step": 3, "weights": torch.arange(5.0)}, file)
+    return file.getvalue()
+
+
 def _pairs(path: Path) -> None:
     """To the end, once leaving bad records out, once not."""
     list(read_pairs(path, skip_bad=True))
@@ -152,10 +186,25 @@ READERS = (
     Reader("game.txt", ".txt", SPACED, _any_game),
     Reader("pairs.jsonl", ".jsonl", PAIRS, _pairs),
     Reader("pairs.json", ".json", PAIR_ARRAY, _pairs),
+    Reader(
+        "pairs.parquet",
+        ".parquet",
+        (_parquet(*({"prompt": f"Q{k}", "chosen": " yes", "rejected": " no"} for k in range(5))),),
+        _pairs,
+    ),
     Reader("sweep.toml", ".toml", SWEEPS, sweep_config),
     Reader("trainer_state.json", ".json", TRAINER_STATE, read_log),
     Reader("log.jsonl", ".jsonl", LOG_LINES, read_log),
     Reader("log.csv", ".csv", LOG_TABLES, read_log),
+    Reader("log.jsonl.gz", ".gz", tuple(map(gzip.compress, LOG_LINES)), read_log),
+    Reader("trackio.db", ".db", (_database(),), read_log),
+    Reader(
+        "log.parquet",
+        ".parquet",
+        (_parquet(*({"step": k, "logps/chosen": -9.0 - k} for k in range(4))),),
+        read_log,
+    ),
+    Reader("checkpoint.pt", ".pt", (_checkpoint(),), load_state),
     Reader("pipeline.yaml", ".yaml", YAMLS, lambda p: translate(pipeline_config(p))),
     Reader("pipeline.json", ".json", CONFIGS, lambda p: translate(pipeline_config(p))),
     Reader("pipeline.toml", ".toml", CONFIG_TABLES, lambda p: translate(pipeline_config(p))),
