@@ -42,11 +42,13 @@ beta = [0.1, 1.0]
 
 @pytest.fixture
 def votes(tmp_path, monkeypatch):
-    """A votes file in the working directory, and the configuration of a sweep."""
+    """A votes file in the working directory, the configuration of a sweep, and a training log."""
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "votes.csv"
     path.write_text(VOTES)
     (tmp_path / "config.toml").write_text(SWEEP)
+    rows = [{"step": k, "eval_logps/chosen": -100.0 - k} for k in range(20)]
+    (tmp_path / "trainer_state.json").write_text(json.dumps({"log_history": rows}))
     return path
 
 

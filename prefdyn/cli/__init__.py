@@ -49,6 +49,13 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``cyclic_share``).
 ``explore``
     ``file``, ``bytes``, ``shown`` (whether a browser was started).
+``diagnose``
+    ``log`` (``source``, ``format``, ``steps`` as ``[first, last]``, ``rounds`` (how many),
+    ``settings``, ``unknown`` (columns), ``notes``), ``findings`` (gravest first: ``kind``,
+    ``severity`` (``info``, ``warning`` or ``alarm``), ``evidence``, ``since`` (step), ``advice``,
+    ``claim``), ``sentences``, ``series`` (list of ``name``, ``split``, ``column``, ``readings``
+    (how many), ``first``, ``lowest``, ``highest``, ``last``), ``modes`` (as of
+    `prefdyn.DynamicModes`), ``refused`` (what could not be judged, and why), ``files``.
 ``iterate``
     ``game``, ``recipe`` (also ``votes``), ``inner`` (``optimiser``, ``rate``, ``steps``,
     ``residual``, ``parameters``), ``model``, ``prompts``, ``responses`` (K for each prompt),

@@ -28,6 +28,7 @@ COMMANDS = {
     "claims": "List what the answers rest on.",
     "games": "List the built-in games, or look at one.",
     "explore": "Play with three answers in the browser.",
+    "diagnose": "Say what a training log shows, and what to change.",
     "iterate": "Train a language model through rounds.",
     "predict": "Rank preference pairs by what they will do.",
     "train": "Train a language model, and watch it.",

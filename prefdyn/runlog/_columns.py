@@ -67,6 +67,9 @@ Where a log has several columns for one name, the one that stands last here is t
 over more steps, or the same responses every time, says more.
 """
 
+LAID_OUT = ("round", "prompt", "response", "policy", "log_prob")
+"""Columns of ``rounds.csv`` of prefdyn iterate, a row for each response."""
+
 PROBES = ("probe/", "argmax_prob_logits", "mass_inside")
 """How columns begin that are of the same responses at every reading."""
 

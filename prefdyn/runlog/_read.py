@@ -6,11 +6,12 @@ from typing import Any
 from prefdyn._errors import InputError
 from prefdyn._inputs import positive, single
 from prefdyn.runlog._collect import collect
+from prefdyn.runlog._columns import LAID_OUT
 from prefdyn.runlog._folders import log_in, settings_beside, settings_in
 from prefdyn.runlog._json_rows import read_json
 from prefdyn.runlog._log import RunLog
 from prefdyn.runlog._meaning import interpret
-from prefdyn.runlog._rounds import COLUMNS, ends_of_rounds, tabulated
+from prefdyn.runlog._rounds import ends_of_rounds, tabulated
 from prefdyn.runlog._source import Source, beginning
 from prefdyn.runlog._tables import read_csv
 from prefdyn.runlog._trackio import read_database, read_parquet
@@ -102,4 +103,4 @@ def _open(path: Path, run: str | None) -> Source:
         return read_json(path)
     source = read_csv(path, run)
     head = begin.split(b"\n")[0].strip().decode("utf-8", "replace").split(",")
-    return tabulated(source) if tuple(head) == COLUMNS else source
+    return tabulated(source) if tuple(head) == LAID_OUT else source

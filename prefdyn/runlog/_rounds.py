@@ -9,9 +9,6 @@ from prefdyn._errors import InputError
 from prefdyn.runlog._log import Series
 from prefdyn.runlog._source import Source
 
-COLUMNS = ("round", "prompt", "response", "policy", "log_prob")
-"""Columns of ``rounds.csv``."""
-
 
 def tabulated(source: Source) -> Source:
     """``rounds.csv`` as a source: rounds are log-policies, rows the mass on the responses.

@@ -7,7 +7,7 @@ from pathlib import Path
 from prefdyn._errors import InputError
 from prefdyn._inputs import nearest
 from prefdyn.games._text import is_number
-from prefdyn.runlog._columns import STEPS
+from prefdyn.runlog._columns import LAID_OUT, NAMES, STEPS, split_of
 from prefdyn.runlog._source import Row, Source, lines
 
 _RUN = " - "
@@ -50,6 +50,9 @@ def _rows(source: Source, run: str | None) -> Iterator[tuple[int, Row]]:
         if all(is_number(cell) for cell in head):
             raise InputError(f"{file} line {first[0]} is numbers: give a table with column names.")
         columns = _columns(source, head, run)
+        if not any(split_of(name)[1] in NAMES or name in LAID_OUT for name in columns.values()):
+            yield first[0], dict.fromkeys(columns.values(), "")  # their names say what this is
+            return
         short: int | None = None
         for cells in rows:
             if short is not None:
