@@ -106,7 +106,7 @@ class Advise:
             "means",
             "because",
             rows=([row["setting"], row["quantity"], _because(row)] for row in answer["rows"]),
-            title="\n{source}, for TRL's {trainer} trainer".format(**answer["config"]),
+            title=f"\n{self.from_.name}, for TRL's {answer['config']['trainer']} trainer",
         )
         recipe = answer["recipe"]
         names = ("objective", "beta", "alpha", "lam", "kappa")

@@ -1,16 +1,25 @@
 """Verdicts on pipelines: on games, and on every game."""
 
 import re
+from typing import Any
 
 import numpy as np
 import pytest
 
 from prefdyn import MRSDPO, MRSIPO, InputError, critical, fixed_point, games, stability
-from prefdyn.pipeline import Config, everywhere, judge, translate
+from prefdyn.pipeline import Config, Outlook, everywhere, translate
+from prefdyn.pipeline import judge as judged
 from prefdyn.pipeline._judge import largest_kappa
 from prefdyn.rules import BestResponse, Inexact, NashMDPG, OnlineIPO
 
 RPS = games.rock_paper_scissors(0.4)
+
+
+def judge(*arguments, **options) -> Any:
+    """An outlook, of whose fields the tests know which are there."""
+    found = judged(*arguments, **options)
+    assert isinstance(found, Outlook)
+    return found
 
 
 def made(trainer: str = "dpo", *, given: dict | None = None, **settings):
