@@ -30,10 +30,12 @@ def tabulated(source: Source) -> Source:
     if not cells:
         raise InputError(f"{source.path.name} is empty; give the log of a run that has begun.")
     shape = tuple(np.max(list(cells), axis=0) + 1)
-    if len(cells) != np.prod(shape, dtype=float) or not np.all(np.isfinite(list(cells.values()))):
+    given = np.array(list(cells.values()))
+    sound = np.isfinite(given) & (given <= ROUNDING)
+    if len(cells) != np.prod(shape, dtype=float) or not sound.all():
         raise InputError(
-            f"{source.path.name} lacks a finite log_prob for some round, prompt and response: "
-            "write the file anew."
+            f"{source.path.name} lacks a log_prob, finite and not above 0, for some round, prompt "
+            "and response: write the file anew."
         )
     table = np.array([cells[key] for key in sorted(cells)]).reshape(shape)
     mass = np.logaddexp.reduce(table, axis=-1, keepdims=True)
