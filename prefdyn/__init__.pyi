@@ -3,6 +3,7 @@ from . import displacement as displacement
 from . import games as games
 from . import llm as llm
 from . import objectives as objectives
+from . import pipeline as pipeline
 from . import plots as plots
 from . import policies as policies
 from . import rules as rules

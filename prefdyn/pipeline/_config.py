@@ -68,8 +68,11 @@ def read_config(path: str | Path, trainer: str | None = None) -> Config:
 
     Examples
     --------
-    >>> read_config("dpo.yaml").settings["beta"]  # doctest: +SKIP
-    0.1
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "dpo.json"
+    >>> _ = path.write_text('{"beta": 0.1, "ld_alpha": 0.5}')
+    >>> read_config(path).trainer
+    'dpo'
     """
     path = Path(path)
     found = _flat(_parsed(path), path.name)
