@@ -9,6 +9,9 @@ from prefdyn._errors import InputError
 from prefdyn.runlog._log import Series
 from prefdyn.runlog._source import Source
 
+ROUNDING = 1e-3
+"""Nats by which the sum over the tokens of a near-certain response may exceed 0."""
+
 
 def tabulated(source: Source) -> Source:
     """``rounds.csv`` as a source: rounds are log-policies, rows the mass on the responses.
