@@ -273,8 +273,10 @@ def test_rounds_of_iterate_are_log_policies(read):
     )
     assert log.round_names[1] == "prompt 0, response 1"
     np.testing.assert_allclose(log.series["eval/mass_inside"].values, [0.45, 0.4])
-    with pytest.raises(InputError, match="lacks a finite log_prob"):
-        read("rounds.csv", text.rsplit("\n", 2)[0] + "\n")
+    cut = text.rsplit("\n", 2)[0] + "\n"
+    for wrong in (cut, cut + "1,1,1,0.5,3\n", cut + "1,1,1,0.5,nan\n"):
+        with pytest.raises(InputError, match="lacks a log_prob, finite and not above 0"):
+            read("rounds.csv", wrong)
 
 
 def test_what_train_and_its_callback_write(read):
