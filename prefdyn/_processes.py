@@ -1,4 +1,4 @@
-"""Worker processes that end when they should, and steps that Ctrl-C does not cut in two."""
+"""Worker processes that end when they should, and loops that end where they can go on."""
 
 import os
 import signal
@@ -40,32 +40,34 @@ def workers(number: int) -> Iterator[ProcessPoolExecutor]:
 
 
 @contextmanager
-def whole() -> Iterator[None]:
-    """A block that Ctrl-C does not cut in two: it is raised behind it; a second one at once."""
+def interruptible() -> Iterator[threading.Event]:
+    """Leave it to the block when Ctrl-C is heeded, so that nothing is cut in two.
+
+    The event is set when somebody has asked to stop: the block should keep what it has and end, and
+    `KeyboardInterrupt` is raised behind it.  Asked a second time, it is raised at once.
+    """
+    asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield asked
         return
-    asked = False
-
-    def later(number, frame) -> None:
-        nonlocal asked
-        asked = True
-        restore()
-
-    before = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
-    mine = {kind: known for kind, known in before.items() if known is signal.default_int_handler}
+    handlers = {kind: signal.getsignal(kind) for kind in (signal.SIGINT, signal.SIGTERM)}
+    own = [kind for kind, known in handlers.items() if known is signal.default_int_handler]
 
     def restore() -> None:
-        for kind, known in mine.items():
-            signal.signal(kind, known)
+        for kind in own:
+            signal.signal(kind, signal.default_int_handler)
 
-    for kind in mine:
+    def later(*_: object) -> None:
+        asked.set()
+        restore()
+
+    for kind in own:
         signal.signal(kind, later)
     try:
-        yield
+        yield asked
     finally:
         restore()
-    if asked:
+    if asked.is_set():
         raise KeyboardInterrupt
 
 

@@ -68,12 +68,6 @@ def working(
             yield bar
 
 
-def say(what: str) -> None:
-    """Name the stage that a computation has reached, on the bar that is there, if one is."""
-    for bar in _shown:
-        bar.say(what)
-
-
 def _wanted(progress: bool | None) -> bool:
     if _shown:
         return progress is not False and _shown[0].total is None
@@ -106,50 +100,54 @@ class _Bar:
     """A bar that appears by itself, from a timer: what it waits for may take long to come back."""
 
     def __init__(self, what: str, total: int | None, done: int, at_once: bool):
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
-
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), _numbers())
-        # What others print appears above the bar; what goes to standard output stays there.
-        self._progress = Progress(
-            *columns, console=Console(stderr=True), transient=True, redirect_stdout=False
-        )
-        self._task = self._progress.add_task(what, total=total, completed=done, before=done)
+        self._begin(what, total, done)
+        self._screen: Any = None
         self._lock = threading.Lock()
         self._over = False
         self._timer = threading.Timer(0.0 if at_once else PATIENCE, self._appear)
         self._timer.daemon = True
 
-    @property
-    def total(self) -> int | None:
-        """How many there are, if that is known."""
-        return self._progress.tasks[0].total  # pyright: ignore[reportReturnType]
-
     def update(self, done: int, total: int | None = None) -> None:
         """So many are done."""
-        self._progress.update(self._task, completed=done, total=total)
-
-    def say(self, what: str) -> None:
-        """What is being done now."""
-        self._progress.update(self._task, description=what)
+        self.done, self.total = done, self.total if total is None else total
+        self._draw()
 
     @contextmanager
     def lent(self, what: str, total: int | None, done: int) -> Iterator["_Bar"]:
         """The bar for a part of the work; what it said before is put back."""
-        (task,) = self._progress.tasks
-        before = task.description, task.total
-        self._progress.reset(self._task, completed=done, description=what, before=done)
-        task.total = total
+        before = self.what, self.total, self.done
+        self._begin(what, total, done)
+        self._draw()
         try:
             yield self
         finally:
-            self._progress.reset(self._task, description=before[0], before=0)
-            task.total = before[1]
+            self._begin(*before)
+            self._draw()
+
+    @property
+    def numbers(self) -> str:
+        """How many of how many, and the time left; the time passed where there is no telling."""
+        passed, own = time.monotonic() - self.begun, self.done - self.before
+        if not self.total:
+            return f"{_time(passed)} so far"
+        left = f"{_time(passed * (self.total - self.done) / own)} left" if own else "just begun"
+        return f"{self.done:,} of {self.total:,}, {left}"
+
+    def _begin(self, what: str, total: int | None, done: int) -> None:
+        self.what, self.total, self.done, self.before = what, total, done, done
+        self.begun = time.monotonic()
+
+    def _draw(self) -> None:
+        if self._screen is not None:
+            (task,) = self._screen.tasks
+            task.description, task.total, task.completed = self.what, self.total, self.done
 
     def _appear(self) -> None:
         with self._lock:
             if not self._over:
-                self._progress.start()
+                self._screen = _screen(self)
+                self._draw()
+                self._screen.start()
 
     def __enter__(self) -> "_Bar":
         _shown.append(self)
@@ -161,25 +159,26 @@ class _Bar:
         _shown.remove(self)
         with self._lock:
             self._over = True
-            self._progress.stop()
+            if self._screen is not None:
+                self._screen.stop()
 
 
-def _numbers() -> Any:
-    """How many of how many, and the time left; the time passed where there is no telling."""
-    from rich.progress import ProgressColumn
+def _screen(bar: _Bar) -> Any:
+    """Something that moves, what is done, a bar, and its numbers, on standard error."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
     from rich.text import Text
 
     class Numbers(ProgressColumn):
         def render(self, task: Any) -> Text:
-            passed = f"{_time(task.elapsed or 0)} so far"
-            if not task.total:
-                return Text(passed)
-            own = task.completed - task.fields["before"]
-            rest = (task.elapsed or 0) * task.remaining / own if own > 0 else None
-            left = passed if rest is None else f"{_time(rest)} left"
-            return Text(f"{int(task.completed):,} of {int(task.total):,}, {left}")
+            return Text(bar.numbers)
 
-    return Numbers()
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), Numbers())
+    # What others print appears above the bar; what goes to standard output stays there.
+    console = Console(stderr=True)
+    screen = Progress(*columns, console=console, transient=True, redirect_stdout=False)
+    screen.add_task(bar.what)
+    return screen
 
 
 def _time(seconds: float) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, redirect_stderr
 import pytest
 
 from prefdyn import _progress
-from prefdyn._progress import say, track, working
+from prefdyn._progress import track, working
 
 
 class Terminal(io.StringIO):
@@ -63,19 +63,6 @@ def test_what_is_over_sooner_shows_nothing(terminal, monkeypatch):
     with terminal() as screen:
         assert list(track([1, 2, 3], "rounds")) == [1, 2, 3]
     assert screen.getvalue() == ""
-
-
-def test_a_stage_is_named_on_the_bar_that_is_there(terminal):
-    with terminal() as screen:
-        say("nobody hears this")
-        with working("judging"):
-            time.sleep(0.2)
-            say("drawing games")
-            time.sleep(0.3)
-    seen = shown(screen)
-    assert "judging" in seen
-    assert re.search(r"drawing games .*\d s so far", seen)
-    assert "nobody" not in seen
 
 
 def test_there_is_one_bar_at_a_time(terminal):

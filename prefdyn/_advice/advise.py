@@ -10,6 +10,7 @@ from prefdyn._advice._recipe import recipe
 from prefdyn._advice.cures import Cure, cures
 from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import count
+from prefdyn._progress import working
 from prefdyn._stability import (
     LastIterate,
     Stability,
@@ -97,6 +98,7 @@ class Advice:
     sentences: tuple[str, ...] = ()
 
 
+@working("judging the recipe")
 def advise(
     game: PreferenceMatrix,
     objective: str = "ipo",

@@ -9,6 +9,7 @@ import numpy as np
 from prefdyn._advice._spectra import averaged, extragradient, optimistic, radius, smaller
 from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import count
+from prefdyn._progress import working
 from prefdyn._stability import Stability, stability, verdict
 from prefdyn.rules import (
     AdaptiveBeta,
@@ -146,6 +147,7 @@ ON_LOGITS = (
 )
 
 
+@working("comparing cures")
 def cures(
     rule: Rule, *, far_starts: int = 16, seed: int = 0, linear: Stability | None = None
 ) -> tuple[Cure, ...]:

@@ -10,6 +10,7 @@ from prefdyn._advice._recipe import recipe
 from prefdyn._advice._words import COLLAPSED
 from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import count
+from prefdyn._progress import working
 from prefdyn._stability import last_iterate, stability
 from prefdyn._stability.verdict import astray, follow_far_starts
 from prefdyn.games.matrix import PreferenceMatrix
@@ -50,6 +51,7 @@ class Survey:
     skipped: dict[str, str]
 
 
+@working("judging every prompt")
 def survey(
     games: Mapping[str, PreferenceMatrix],
     objective: str = "ipo",

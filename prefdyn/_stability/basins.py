@@ -7,6 +7,7 @@ import numpy as np
 
 from prefdyn._errors import InputError, InsufficientData
 from prefdyn._inputs import count, distribution, positive
+from prefdyn._progress import working
 from prefdyn._stability._attractors import Attractor, attractors
 from prefdyn._stability._long_run import advance, moments, side_by_side, some_of
 from prefdyn._stability.fixed_points import tangent
@@ -60,6 +61,7 @@ class Basins:
     sampling: str
 
 
+@working("following starts")
 def basins(
     rule: Rule,
     resolution: int = 50,

@@ -7,6 +7,7 @@ import numpy as np
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice, count
+from prefdyn._progress import working
 from prefdyn._stability._arclength import Failed, Path, both_ways, correct, metric, tangent
 from prefdyn._stability._critical_curve import CriticalCurve
 from prefdyn._stability._crossings import crossings, sign_changes, with_hidden
@@ -122,6 +123,7 @@ class Boundary:
         raise InputError(f"this boundary has no {kind}: its events are {known}.")
 
 
+@working("following the boundary")
 def boundary(
     rule: Rule,
     parameters: tuple[str, str],

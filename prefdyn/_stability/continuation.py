@@ -7,6 +7,7 @@ import numpy as np
 
 from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import count, finite
+from prefdyn._progress import working
 from prefdyn._stability._arclength import (
     Failed,
     Path,
@@ -37,6 +38,7 @@ BIRTH = (1e-3, 3e-3, 1e-4, 1e-2)
 """Steps tried, relative to the state, from a flip to its doubled cycle."""
 
 
+@working("following branches")
 def continuation(
     rule: Rule,
     parameter: str,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from prefdyn._inputs import count
+from prefdyn._progress import working
 from prefdyn._stability._parameter import check_number, checked_range, is_pull, is_scale
 from prefdyn._stability.fixed_points import solve
 from prefdyn._stability.multipliers import eigenvalues
@@ -39,6 +40,7 @@ class StabilityIntervals:
     value: float | None
 
 
+@working("searching for thresholds")
 def critical(
     rule: Rule,
     parameter: str,

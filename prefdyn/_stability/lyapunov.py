@@ -7,6 +7,7 @@ import numpy as np
 
 from prefdyn._errors import InputError, InsufficientData
 from prefdyn._inputs import count as whole
+from prefdyn._progress import working
 from prefdyn._stability._long_run import GONE, advance, begin, escaped, refuse_short
 from prefdyn._stability.fixed_points import tangent
 from prefdyn.rules._rule import Rule
@@ -58,6 +59,7 @@ class Lyapunov:
         return values.reshape(self.exponents.shape[:-1])[()]
 
 
+@working("measuring exponents")
 def lyapunov(
     rule: Rule,
     start: Any = None,

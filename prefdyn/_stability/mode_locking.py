@@ -10,6 +10,7 @@ import numpy as np
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import count
+from prefdyn._progress import working
 from prefdyn._stability._long_run import along, ascending, begin, each_run, kept, refuse_short
 from prefdyn._stability.rotation import LEAST, rotation
 from prefdyn.rules._rule import Rule
@@ -92,6 +93,7 @@ class ModeLocking:
         return (self.turns == turns) & (self.periods == period)
 
 
+@working("measuring rotation numbers")
 def mode_locking(
     rule: Rule,
     parameters: str | Sequence[str],

@@ -8,6 +8,7 @@ import numpy as np
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice, count, positive
+from prefdyn._progress import working
 from prefdyn._stability._long_run import along, ascending, begin, record
 from prefdyn._stability._long_run import settle as settled
 from prefdyn._stability.fixed_points import tangent
@@ -63,6 +64,7 @@ class OrbitDiagram:
         return tuple((float(self.values[a]), float(self.values[b])) for a, b in ends)
 
 
+@working("drawing the orbit diagram")
 def orbit_diagram(
     rule: Rule,
     parameter: str,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from prefdyn._inputs import count
+from prefdyn._progress import working
 from prefdyn._stability._many import (
     alike,
     begun_later,
@@ -78,6 +79,7 @@ class PeriodicOrbits:
     complete: str
 
 
+@working("searching for cycles")
 def periodic_orbits(rule: Rule, period: int, starts: int = 256, *, seed: int = 0) -> PeriodicOrbits:
     """Cycles of a given order, stable or not, by Newton's method on `period` rounds.
 

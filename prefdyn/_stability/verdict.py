@@ -6,6 +6,7 @@ import numpy as np
 
 from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import count
+from prefdyn._progress import working
 from prefdyn._simulate import ensemble
 from prefdyn._stability.certificates import certificates
 from prefdyn._stability.multipliers import Stability, stability
@@ -63,6 +64,7 @@ class Verdict:
     far_starts: FarStarts | None
 
 
+@working("judging the recipe")
 def verdict(rule: Rule, far_starts: int = 64, seed: int = 0) -> Verdict:
     """Whether a rule converges, from everywhere as far as one can tell.
 

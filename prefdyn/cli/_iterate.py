@@ -127,6 +127,12 @@ class Iterate(ModelOptions, Recipe):
         given = {"reference": self.reference, "offline": self.offline}
         return {k: v if v in words else probabilities(v, k) for k, v in given.items()}
 
+    def interrupted(self) -> tuple[str, list[str] | None]:
+        """What is kept, and what the command needs to go on."""
+        if self.out is None:
+            return "nothing was kept, which takes an --out", None
+        return f"finished rounds are kept in {self.out}", []
+
     def rendered(self, answer: dict[str, Any], width: int) -> Iterator[Any]:
         """Why it stopped, how near the table it went, and where it ended."""
         import numpy as np

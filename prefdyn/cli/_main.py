@@ -11,7 +11,9 @@ from typing import Any
 
 from prefdyn import __version__
 from prefdyn._errors import InputError, InsufficientData
+from prefdyn._progress import working
 from prefdyn.cli._commands import parsed
+from prefdyn.cli._output import show
 
 ANSWERED, BROKEN, REFUSED, INTERRUPTED = 0, 1, 2, 130
 """Exit codes."""
@@ -68,13 +70,13 @@ def _run(words: list[str]) -> int:
     if words == ["--version"]:
         print(f"prefdyn {__version__}")
         return ANSWERED
-    command = parsed(words)
+    command = None
     try:
-        answer = command.answer()
-        from prefdyn.cli._output import show
-
+        command = parsed(words)
+        with working("working"):
+            answer = command.answer()
         show(command, answer)
-        return int(answer.get("exit_code", ANSWERED))
+        return ANSWERED
     except KeyboardInterrupt:
         _tell(f"interrupted; {_left_behind(command, words)}")
         return INTERRUPTED

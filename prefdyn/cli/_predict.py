@@ -1,8 +1,7 @@
 """``prefdyn predict``: which preference pairs will hurt, before any training."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -64,6 +63,7 @@ class Predict(PairOptions):
     def answer(self) -> dict[str, Any]:
         """Predict, rank, and write the files."""
         from prefdyn._files import exclusive
+        from prefdyn._progress import working
         from prefdyn.llm.models import load
         from prefdyn.llm.ranking._data_set import rank_file
 
@@ -73,7 +73,7 @@ class Predict(PairOptions):
         model, tokenizer = load(name, **settings)
         known = ("all",), ("trainable",), ("head",)
         parameters = self.parameters[0] if self.parameters in known else self.parameters
-        with exclusive(self.out), _progress() as progress:
+        with exclusive(self.out), working("measuring pairs") as bar:
             found = rank_file(
                 model,
                 tokenizer,
@@ -92,9 +92,13 @@ class Predict(PairOptions):
                 form=self.format,
                 skip_bad=self.skip_bad,
                 tell=lambda sentence: print(sentence, file=sys.stderr),
-                progress=progress,
+                progress=bar.update,
             )
         return {"model": name} | found
+
+    def interrupted(self) -> tuple[str, list[str] | None]:
+        """What is kept, and what the command needs to go on."""
+        return f"finished pieces are kept in {self.out / 'pieces'}", []
 
     def rendered(self, answer: dict[str, Any], width: int) -> Iterator[Any]:
         """How many fall, the worst pairs, who gains, and where everything is."""
@@ -139,16 +143,3 @@ class Predict(PairOptions):
             ),
         )
         yield f"Written: {', '.join(answer['files'].values())}"
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on standard error, if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
-
-    columns = (*Progress.get_default_columns()[:-1], MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("pairs", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

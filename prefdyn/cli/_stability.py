@@ -59,19 +59,18 @@ class Stability(Recipe):
         import prefdyn
 
         game = one_game(self.game)
-        with _patience():
-            advice = prefdyn.advise(
-                game,
-                self.objective,
-                alpha=self.alpha,
-                lam=self.lam,
-                beta=self.beta,
-                range=self.range,
-                far_starts=self.far_starts,
-                draws=self.draws,
-                seed=self.seed,
-                **self.fixed(),
-            )
+        advice = prefdyn.advise(
+            game,
+            self.objective,
+            alpha=self.alpha,
+            lam=self.lam,
+            beta=self.beta,
+            range=self.range,
+            far_starts=self.far_starts,
+            draws=self.draws,
+            seed=self.seed,
+            **self.fixed(),
+        )
         return {
             "game": described_game(self.game, game),
             "recipe": self.described(),
@@ -89,16 +88,15 @@ class Stability(Recipe):
             if value is not None:
                 raise InputError(f"{option} is about a single game: leave it or per-prompt out.")
         games = _prompts(self.game)
-        with _patience():
-            found = prefdyn.survey(
-                games,
-                self.objective,
-                alpha=self.alpha,
-                lam=self.lam,
-                beta=beta,
-                far_starts=self.far_starts,
-                seed=self.seed,
-            )
+        found = prefdyn.survey(
+            games,
+            self.objective,
+            alpha=self.alpha,
+            lam=self.lam,
+            beta=beta,
+            far_starts=self.far_starts,
+            seed=self.seed,
+        )
         columns = (found.prompts, found.outcome, found.spectral_radius, found.top_mass)
         names = ("prompt", "outcome", "spectral_radius", "top_mass")
         return {
@@ -116,13 +114,6 @@ def _prompts(spec: str) -> "dict[str, PreferenceMatrix]":
     from prefdyn.games.builtin import pandalm_prompts
 
     return pandalm_prompts() if spec == "pandalm" else games.load_votes(spec, per_prompt=True)
-
-
-def _patience() -> Any:
-    """Something that moves on a terminal, for games whose posterior takes seconds."""
-    from rich.console import Console
-
-    return Console(stderr=True).status("working")
 
 
 def _numbers(advice: "Advice") -> dict[str, Any]:

@@ -100,6 +100,12 @@ class Train(PairOptions):
             "out": str(self.out),
         }
 
+    def interrupted(self) -> tuple[str, list[str] | None]:
+        """What is kept, and what the command needs to go on."""
+        if not (self.out / "checkpoint.pt").exists():
+            return "no step was finished", []
+        return f"the steps taken are kept in {self.out}", []
+
     def rendered(self, answer: dict[str, Any], width: int) -> Iterator[Any]:
         """What was done, the probe before and after, and what to be warned of."""
         from prefdyn.cli._output import facts, table

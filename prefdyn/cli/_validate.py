@@ -63,6 +63,10 @@ class Validate(ModelOptions):
             "records": [asdict(record) for record in records],
         }
 
+    def interrupted(self) -> tuple[str, list[str] | None]:
+        """What is kept, and what the command needs to go on."""
+        return f"finished experiments are kept in {self.out}", []
+
     def rendered(self, answer: dict[str, Any], width: int) -> Iterator[Any]:
         """A table for each experiment, notes on what failed, and how many have which verdict."""
         from prefdyn.cli._output import table

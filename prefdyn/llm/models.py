@@ -9,6 +9,7 @@ import torch
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice
+from prefdyn._progress import working
 from prefdyn.llm._hub import first_line, from_hub, is_path, quiet
 from prefdyn.llm._memory import enough_memory
 from prefdyn.llm.head._head import check_head
@@ -23,6 +24,7 @@ class LanguageModel(NamedTuple):
     tokenizer: Any
 
 
+@working("loading the language model")
 def load(
     name_or_path: str | Path | None = None,
     *,

@@ -13,6 +13,8 @@ import torch
 
 from prefdyn._errors import InputError
 from prefdyn._files import exclusive, write_folder
+from prefdyn._processes import interruptible
+from prefdyn._progress import track, working
 from prefdyn.llm._encoding import Responses
 from prefdyn.llm._hub import quiet
 from prefdyn.llm._memory import enough_memory
@@ -71,7 +73,8 @@ def train(
     """Train a model in place on pairs, log the run, and save the model.
 
     A run that was stopped, killed even, goes on from its last checkpoint when it is called again
-    with the same arguments; on a CPU its result is the same to the last bit.  Training is without
+    with the same arguments; on a CPU its result is the same to the last bit.  Ctrl-C ends it after
+    the step that it is in, with a checkpoint; a second one at once.  Training is without
     dropout.  Under ``accelerate launch`` several processes share every batch, each holding the
     whole model; the result is that of one process up to rounding.
 
@@ -173,13 +176,15 @@ class _Run:
             "extra": _digest_of_fields(extra) if extra else None,
         }
         everything = with_what_it_needs(plan.objective, responses)
-        known = reference_log_probs(
-            model if reference is None else reference,
-            tokenizer,
-            everything,
-            cache=cache,
-            batch=max(1, 2 * plan.batch // plan.accumulate),
-        )
+        with working("measuring the reference") as bar:
+            known = reference_log_probs(
+                model if reference is None else reference,
+                tokenizer,
+                everything,
+                cache=cache,
+                batch=max(1, 2 * plan.batch // plan.accumulate),
+                progress=bar.update,
+            )
         self.batches = Batches(plan.objective, everything, known, plan.batch, plan.seed, extra)
         self.probe = Probe.of(model, tokenizer, responses[: 2 * plan.probes])
 
@@ -188,8 +193,13 @@ class _Run:
         begun = state.step
         writes = self.team.number == 0
         with Log(self.out / "log.jsonl", state.log_size) if writes else nullcontext() as log:
-            for step in range(begun, self.steps):
-                self._step(step, state, log)
+            with interruptible() as asked:
+                steps = range(begun, self.steps)
+                for step in track(steps, "training", total=self.steps, done=begun):
+                    self._step(step, state, log)
+                    if asked.is_set():
+                        self._save(state, log)
+                        break
             for parameter in trainable(self.model):
                 parameter.grad = None
             if begun < self.steps or not begun:
