@@ -2,9 +2,9 @@
 
 The sources beside this file are ES modules, in the order of what builds on what: ``mathematics.js``
 (the map) and ``stability.js`` (what it comes to) draw nothing; ``state.js`` holds what can be set
-and how a link says it; ``drawing.js``, ``simplex.js``, ``charts.js``, ``controls.js``, ``words.js``
-and ``tour.js`` are what is seen; ``numbers.js`` prints what the page computes; ``app.js`` is the
-page.
+and how a link says it, ``model.js`` what is shown of it; ``drawing.js``, ``simplex.js``,
+``charts.js``, ``controls.js``, ``words.js`` and ``tour.js`` are what is seen; ``numbers.js`` prints
+what the page computes; ``app.js`` is the page.
 """
 
 import json
@@ -17,6 +17,7 @@ SCRIPTS = (
     "mathematics.js",
     "stability.js",
     "state.js",
+    "model.js",
     "drawing.js",
     "simplex.js",
     "charts.js",

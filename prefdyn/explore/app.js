@@ -1,10 +1,7 @@
 /** The page: keeps the state, works out what follows from it, and tells the views to draw. */
 
-import { NoOptimum, logSoftmax, orbit, softmax, step, centred } from "./mathematics.js";
-import {
-  analyse, boundary, certificate, farPolicies, followed, refusal, stableBetas, verdictWord,
-} from "./stability.js";
 import { DEFAULTS, RANGES, format, parse } from "./state.js";
+import { atOnce, inTime } from "./model.js";
 import { multiplierView, roundsView, stabilityView } from "./charts.js";
 import { simplexView } from "./simplex.js";
 import { PARAMETERS, control, drawRing, element } from "./controls.js";
@@ -14,10 +11,11 @@ import { numbers } from "./numbers.js";
 
 /** Milliseconds without a change after which what takes longer is worked out. */
 const PAUSE = 90;
-/** Rounds discarded before a cycle is drawn, and rounds drawn. */
-const CYCLE = { burnIn: 2000, drawn: 900 };
 /** Rounds a second, at least, and seconds that a whole orbit takes, at most. */
 const TEMPO = { rounds: 8, seconds: 24 };
+
+/** Names of the answers of a game of one's own. */
+const LETTERS = ["A", "B", "C"];
 
 const byId = (id) => document.getElementById(id);
 const presets = JSON.parse(byId("presets").textContent);
@@ -28,12 +26,10 @@ let model = {};
 let round = 0;
 let playing = null;
 let pending = 0;
-/** The boundary belongs to a game, an objective, lambda and kappa, and is kept for them. */
-let bounded = { key: null, curve: [] };
 
-function answersOf(wins) {
-  return (presets.find((p) => p.wins.every((rate, k) => rate === wins[k])) ?? { names: ["A", "B", "C"] })
-    .names;
+/** Which of the presets has these win rates, or -1. */
+function presetOf(wins) {
+  return presets.findIndex((preset) => preset.wins.every((rate, k) => rate === wins[k]));
 }
 
 /** Change part of the state; everything is drawn again. */
@@ -45,20 +41,8 @@ function change(part) {
 
 /** What follows at once from the state, drawn now; the rest after a pause. */
 function update() {
-  const answers = answersOf(state.wins);
-  const refused = refusal(state, answers);
-  model = { state, answers, refused, found: null, logPolicies: null, policies: null };
-  if (!refused) {
-    try {
-      model.found = analyse(state);
-      model.logPolicies = orbit(state, state.start, state.rounds).map(logSoftmax);
-      model.policies = model.logPolicies.map((row) => row.map(Math.exp));
-    } catch (error) {
-      if (!(error instanceof NoOptimum)) throw error;
-      model = { ...model, refused: error.message, found: null, logPolicies: null, policies: null };
-    }
-  }
-  model.word = !model.found || farStartsMatter() ? null : verdictWord(state, model.found, []);
+  const preset = presets[presetOf(state.wins)];
+  model = atOnce(state, preset ? preset.names : LETTERS);
   showControls();
   simplex.draw(model);
   simplex.drawCycle(null);
@@ -71,76 +55,28 @@ function update() {
   pending = setTimeout(workOut, PAUSE);
 }
 
-function farStartsMatter() {
-  return model.found.radius < 1 && !certificate(state);
+/** Write the state into the address; inside another page there may be none to write to. */
+function remember() {
+  try {
+    history.replaceState(null, "", `#${format(state)}`);
+  } catch (error) {
+    if (error.name !== "SecurityError") throw error;
+  }
 }
 
-/** Thresholds, the boundary, the cycle and the far starts: one after the other, page responsive. */
+/** What takes longer, piece by piece, so that the page stays responsive; a new state ends it. */
 async function workOut() {
   const mine = model;
-  history.replaceState(null, "", `#${format(state)}`);
-  const rest = () => new Promise((resume) => setTimeout(resume));
-  if (mine.refused) {
-    plane.drawBoundary([]);
-    return showVerdict(true);
-  }
-  mine.betas = attempt(() => stableBetas(state), null);
-  showVerdict(false);
-  await rest();
-  if (mine !== model) return;
-  plane.drawBoundary(boundaryOf(state));
-  await rest();
-  if (mine !== model) return;
-  mine.cycle = attempt(() => cycleFrom(mine.state.start), null);
-  simplex.drawCycle(mine.cycle);
-  const fates = [];
-  for (const start of farStartsMatter() ? farPolicies() : []) {
-    await rest();
+  remember();
+  for (const part of inTime(mine)) {
+    Object.assign(mine, part);
+    if ("curve" in part) plane.drawBoundary(part.curve);
+    if ("cycle" in part) simplex.drawCycle(part.cycle);
+    showVerdict(false);
+    await new Promise((resume) => setTimeout(resume));
     if (mine !== model) return;
-    const { fate, theta } = attempt(() => followed(mine.state, mine.found, start), { fate: "astray" });
-    fates.push(fate);
-    if (fate === "astray" && !mine.cycle && theta) {
-      mine.cycle = attempt(() => cycleFrom(softmax(theta)), null);
-      simplex.drawCycle(mine.cycle);
-    }
   }
-  mine.word = verdictWord(mine.state, mine.found, fates);
   showVerdict(true);
-}
-
-/** A result, or something else where no optimum exists on the way. */
-function attempt(work, otherwise) {
-  try {
-    return work();
-  } catch (error) {
-    if (!(error instanceof NoOptimum)) throw error;
-    return otherwise;
-  }
-}
-
-function boundaryOf({ objective, lam, kappa, wins }) {
-  const key = JSON.stringify([objective, lam, kappa, wins]);
-  if (bounded.key !== key) {
-    const low = RANGES.beta[0] * (1 - RANGES.alpha[1]);
-    bounded = { key, curve: attempt(() => boundary(state, low, RANGES.beta[1]), []) };
-  }
-  return bounded.curve;
-}
-
-/** Policies on the cycle that a start ends on, or null if it settles. */
-function cycleFrom(start) {
-  let theta = centred(start.map((p) => Math.log(Math.max(p, 1e-300))));
-  for (let t = 0; t < CYCLE.burnIn; t++) theta = step(state, theta);
-  const found = [];
-  for (let t = 0; t < CYCLE.drawn; t++) {
-    theta = step(state, theta);
-    found.push(softmax(theta));
-  }
-  const spread = [0, 1, 2].map((k) => {
-    const column = found.map((p) => p[k]);
-    return Math.max(...column) - Math.min(...column);
-  });
-  return Math.max(...spread) > 1e-3 ? found : null;
 }
 
 /** Show the orbit up to a round. */
@@ -170,10 +106,11 @@ function showVerdict(settled) {
 function showControls() {
   const { answers } = model;
   controls.forEach(({ key, view }) => view.show(state[key]));
-  winControls.forEach((view, k) => view.show(state.wins[k], `${answers[k]} beats ${answers[(k + 1) % 3]}`));
+  winControls.forEach((view, k) => {
+    view.show(state.wins[k], `${answers[k]} beats ${answers[(k + 1) % 3]}`);
+  });
   drawRing(byId("ring"), answers, state.wins);
-  const known = presets.findIndex((p) => p.wins.every((rate, k) => rate === state.wins[k]));
-  byId("preset").value = known;
+  byId("preset").value = presetOf(state.wins);
   for (const input of document.getElementsByName("objective")) {
     input.checked = input.value === state.objective;
   }
@@ -261,7 +198,7 @@ function listen() {
     change({ ...DEFAULTS });
   });
   on("copy", async () => {
-    history.replaceState(null, "", `#${format(state)}`);
+    remember();
     try {
       await navigator.clipboard.writeText(location.href);
       byId("copy").textContent = "Copied";

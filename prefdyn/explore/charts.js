@@ -1,4 +1,4 @@
-/** The charts: stability over alpha and beta, multipliers, probabilities and entropy over rounds. */
+/** The charts: stability over alpha and beta, multipliers, and what happens round by round. */
 
 import { entropy } from "./mathematics.js";
 import { line, short, slider2d, svg } from "./drawing.js";
@@ -7,7 +7,8 @@ import { RANGES } from "./state.js";
 /** Linear map of a range of numbers onto a range of paper, with its inverse. */
 function scale([low, high], [start, end]) {
   const onto = (x) => start + ((x - low) / (high - low)) * (end - start);
-  return Object.assign(onto, { inverse: (u) => low + ((u - start) / (end - start)) * (high - low) });
+  const inverse = (u) => low + ((u - start) / (end - start)) * (high - low);
+  return Object.assign(onto, { inverse });
 }
 
 function text(content, x, y, attributes = {}) {
@@ -38,7 +39,7 @@ const ISO = Array.from({ length: 61 }, (_, k) => 1 - (1 - k / 60) ** 3);
 export function stabilityView(picture, moved) {
   const frame = [46, 12, 348, 262];
   const [left, top, right, bottom] = frame;
-  const x = scale([0, 1], [left, right]);
+  const x = scale(RANGES.alpha, [left, right]);
   const y = scale(RANGES.beta.map(Math.log10), [bottom, top]);
   const clip = svg("clipPath", { id: "plane" });
   clip.append(svg("rect", { x: left, y: top, width: right - left, height: bottom - top }));
@@ -50,7 +51,7 @@ export function stabilityView(picture, moved) {
   picture.append(clip, svg("rect", calm), moving);
   axes(
     picture, frame,
-    [0, 0.25, 0.5, 0.75, 1].map((alpha) => [x(alpha), String(alpha)]),
+    [0, 0.25, 0.5, 0.75, RANGES.alpha[1]].map((alpha) => [x(alpha), String(alpha)]),
     [0.001, 0.01, 0.1, 1, 10].map((beta) => [y(Math.log10(beta)), String(beta)]),
   );
   const words = [
@@ -97,7 +98,8 @@ export function stabilityView(picture, moved) {
       picture.setAttribute("aria-valuenow", state.beta);
       picture.setAttribute("aria-valuetext", `alpha ${state.alpha}, beta ${state.beta}`);
       const tau = (1 - state.alpha) * state.beta;
-      same.setAttribute("d", line(ISO.slice(0, -1).map((a) => [x(a), y(Math.log10(tau / (1 - a)))])));
+      const along = ISO.slice(0, -1).map((a) => [x(a), y(Math.log10(tau / (1 - a)))]);
+      same.setAttribute("d", line(along));
     },
     /** Draw where recipes are unstable: below the boundary, a list of `{tau, alpha}`. */
     drawBoundary(curve) {
@@ -232,13 +234,11 @@ export function roundsView(picture) {
   return { draw, drawRound };
 }
 
-/** Heights moved apart to at least a distance, in their order. */
+/** Heights moved apart to at least a distance, in their order, and kept on the paper. */
 function apart(heights, distance) {
   const order = heights.map((_, k) => k).sort((a, b) => heights[a] - heights[b]);
   const moved = [...heights];
-  for (let n = 1; n < order.length; n++) {
-    moved[order[n]] = Math.max(moved[order[n]], moved[order[n - 1]] + distance);
-  }
-  const over = Math.max(0, moved[order.at(-1)] - 124);
-  return moved.map((y) => y - over);
+  let lowest = 122 + distance;
+  for (const k of order.toReversed()) moved[k] = lowest = Math.min(moved[k], lowest - distance);
+  return moved;
 }

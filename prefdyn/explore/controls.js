@@ -1,11 +1,11 @@
 /** Sliders with number fields, and the picture of who beats whom. */
 
-import { percent, short, svg } from "./drawing.js";
+import { line, percent, short, svg } from "./drawing.js";
 import { RANGES, wrong } from "./state.js";
 
 const SLIDER_STEPS = 1000;
 
-/** The numbers of a recipe: letter, what it is in words, step, and whether the scale is one of ratios. */
+/** The numbers of a recipe: letter, meaning, step, and whether the scale is one of ratios. */
 export const PARAMETERS = [
   { key: "beta", name: "β", about: "pull to the reference", ratio: true },
   { key: "alpha", name: "α", about: "the policy’s share of the reference", step: 0.01 },
@@ -33,7 +33,7 @@ const RATIO = {
  * @param {{key: string, name: string, about?: string, step?: number, ratio?: boolean}} what
  * @param {number[]} range
  * @param {(value: number) => void} changed
- * @param {(problem: string | null) => void} refused Called with a sentence, or null when all is well.
+ * @param {(problem: string | null) => void} refused Called with a sentence, null when all is well.
  * @returns {{element: HTMLElement, show: (value: number, name?: string) => void}}
  */
 export function control({ key, name, about, step, ratio }, range, changed, refused) {
@@ -86,7 +86,7 @@ export function element(tag, attributes = {}, ...children) {
 
 const NODES = [[130, 22], [34, 122], [226, 122]];
 const RATE_LABELS = [[66, 66, "end"], [130, 142, "middle"], [194, 66, "start"]];
-const NODE_LABELS = [[130, 14, "middle"], [34, 142, "middle"], [226, 142, "middle"]];
+const NODE_LABELS = [[130, 12, "middle"], [34, 142, "middle"], [226, 142, "middle"]];
 
 /** Three answers and an arrow from each winner to the loser, as strong as the win is clear. */
 export function drawRing(picture, answers, wins) {
@@ -105,7 +105,7 @@ export function drawRing(picture, answers, wins) {
     const [x, y, anchor] = NODE_LABELS[k];
     picture.append(
       svg("circle", { cx, cy, r: 5, class: `answer-${k}` }),
-      svg("text", { x, y: k ? y : y - 2, class: `corner answer-${k}`, "text-anchor": anchor }, answers[k]),
+      svg("text", { x, y, class: `corner answer-${k}`, "text-anchor": anchor }, answers[k]),
     );
   });
   picture.setAttribute("aria-label", told.join("; "));
@@ -119,11 +119,14 @@ function beats([x0, y0], [x1, y1], strength) {
   const [baseX, baseY] = [tipX - 11 * ux, tipY - 11 * uy];
   return [
     svg("path", {
-      class: "beats", "stroke-width": width, d: `M${x0 + 10 * ux} ${y0 + 10 * uy}L${baseX} ${baseY}`,
+      class: "beats", "stroke-width": width,
+      d: `M${x0 + 10 * ux} ${y0 + 10 * uy}L${baseX} ${baseY}`,
     }),
     svg("path", {
       class: "beats-head",
-      d: `M${tipX} ${tipY}L${baseX - 5 * uy} ${baseY + 5 * ux}L${baseX + 5 * uy} ${baseY - 5 * ux}Z`,
+      d: `${line([
+        [tipX, tipY], [baseX - 5 * uy, baseY + 5 * ux], [baseX + 5 * uy, baseY - 5 * ux],
+      ])}Z`,
     }),
   ];
 }

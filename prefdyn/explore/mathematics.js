@@ -81,16 +81,14 @@ export function drive(recipe, mu) {
 export function driveAlong(recipe, mu, directions) {
   const P = matrix(recipe.wins);
   if (recipe.objective !== "dpo") return directions.map((x) => times(skew(P), x));
-  const pin = pinned(mu);
-  const fits = fitted(P, pin, scores(P, mu));
+  const pin = pinned(P, mu);
   const { i, j, k } = pin;
+  const r = scores(P, mu);
+  const [a, b] = [r[i] - r[k], r[j] - r[k]];
   return directions.map((x) => {
     // The direction first: the factors alone can overflow where the product is harmless.
-    const [a, b, c] = [x[i] / mu[k], x[j] / mu[k], x[k] / mu[k]];
-    return moved(pin, fits, [
-      fits.ij.excess * b + fits.ik.excess * c,
-      -fits.ij.excess * a + fits.jk.excess * c,
-    ]);
+    const [rightI, rightJ] = right(pin, a, b, x[i] / mu[k], x[j] / mu[k], x[k] / mu[k]);
+    return placed(pin, changed(pin, a, b, rightI, rightJ));
   });
 }
 
@@ -129,65 +127,77 @@ export function missingWins(wins) {
 /**
  * Scores r with mean zero and sum_j mu_j sigma(r_i - r_j) = (P mu)_i (DPO-1), by damped Newton on
  * the equations divided by mu_i, so that rare answers keep well-scaled rows.
+ *
+ * The equation of the most probable answer k follows from the two others, and scores count from
+ * its own: a = r_i - r_k, b = r_j - r_k.
  */
 function scores(P, mu) {
-  const pin = pinned(mu);
-  const { i, j, rareI, rareJ } = pin;
-  let r = times(skew(P), mu).map((x) => 4 * x);
+  const pin = pinned(P, mu);
+  const { i, j, k } = pin;
+  const rates = times(P, mu);
+  let [a, b] = [4 * (rates[i] - rates[k]), 4 * (rates[j] - rates[k])];
   for (let turn = 0; turn < MAX_NEWTON_STEPS; turn++) {
-    const fits = fitted(P, pin, r);
-    const move = moved(pin, fits, [
-      fits.ij.excess * rareJ + fits.ik.excess,
-      -fits.ij.excess * rareI + fits.jk.excess,
-    ]);
+    const [rightI, rightJ] = right(pin, a, b, pin.rareI, pin.rareJ, 1);
+    const [moveA, moveB] = changed(pin, a, b, rightI, rightJ);
     // The logistic loss is generalised self-concordant: so damped, Newton descends from anywhere.
-    const spread = Math.max(0, move[i], move[j]) - Math.min(0, move[i], move[j]);
+    const spread = Math.max(0, moveA, moveB) - Math.min(0, moveA, moveB);
     const damping = Math.log1p(spread) / Math.max(spread, 1e-300);
-    const scale = Math.max(1, Math.abs(r[0]), Math.abs(r[1]), Math.abs(r[2]));
-    r = r.map((x, n) => x + damping * move[n]);
-    if (spread <= 1e-10 * scale) return centred(r); // the next error is its square
+    const scale = Math.max(1, Math.abs(a), Math.abs(b));
+    a += damping * moveA;
+    b += damping * moveB;
+    if (spread <= 1e-10 * scale) return centred(placed(pin, [a, b])); // next error: its square
   }
   throw new NoOptimum(
     "DPO's optimum is (nearly) infinite here: move the win rates away from 0 and 1, or use IPO.",
   );
 }
 
-/**
- * The most probable answer k, whose equation follows from those of the two others i and j, and
- * their probabilities as shares of its own.
- */
-function pinned(mu) {
-  const k = mu.indexOf(Math.max(...mu));
+/** The most probable answer k, the others' probabilities as shares of its own, and their wins. */
+function pinned(P, mu) {
+  const k = mu.indexOf(Math.max(mu[0], mu[1], mu[2]));
   const [i, j] = [(k + 1) % 3, (k + 2) % 3];
-  return { i, j, k, rareI: mu[i] / mu[k], rareJ: mu[j] / mu[k] };
+  return {
+    i, j, k, rareI: mu[i] / mu[k], rareJ: mu[j] / mu[k],
+    ij: [P[i][j], P[j][i]], ik: [P[i][k], P[k][i]], jk: [P[j][k], P[k][j]],
+  };
 }
 
-/** For each pair P - sigma(r_i - r_j), compared on the side of the smaller tail, and sigma'. */
-function fitted(P, { i, j, k }, r) {
-  const pair = (a, b) => {
-    const tail = Math.exp(-Math.abs(r[a] - r[b]));
-    const smaller = tail / (1 + tail);
-    const excess = r[a] < r[b] ? P[a][b] - smaller : smaller - P[b][a];
-    return { excess, slope: smaller / (1 + tail) };
-  };
-  return { ij: pair(i, j), ik: pair(i, k), jk: pair(j, k) };
+/** Scores of answers i and j as those of all three. */
+function placed({ i, j }, [a, b]) {
+  const x = [0, 0, 0];
+  [x[i], x[j]] = [a, b];
+  return x;
+}
+
+/** Rows i and j of P - sigma(r_i - r_j) times a vector (x, y, z) over answers i, j, k. */
+function right({ ij, ik, jk }, a, b, x, y, z) {
+  const between = excess(ij, a - b);
+  return [between * y + excess(ik, a) * z, -between * x + excess(jk, b) * z];
 }
 
 /**
- * Change of the scores, that of answer k held at 0, which takes up the excess of rows i and j:
- * totals (x_i - q_i x_j) = right, with q the share of the other rare answer in a row's slope.
+ * Change of a and b that takes up the excess of rows i and j: totals (x_i - q_i x_j) = right, with
+ * q the share of the other rare answer in a row's slope.
  */
-function moved({ i, j, rareI, rareJ }, { ij, ik, jk }, [rightI, rightJ]) {
-  const totalI = ik.slope + ij.slope * rareJ;
-  const totalJ = jk.slope + ij.slope * rareI;
-  const [pI, qI] = [ik.slope / totalI, (ij.slope * rareJ) / totalI];
-  const [pJ, qJ] = [jk.slope / totalJ, (ij.slope * rareI) / totalJ];
-  const determinant = pI + qI * pJ; // 1 - q_i q_j without cancellation
-  const [a, b] = [rightI / totalI, rightJ / totalJ];
-  const x = [0, 0, 0];
-  x[i] = (a + qI * b) / determinant;
-  x[j] = (b + qJ * a) / determinant;
-  return x;
+function changed({ rareI, rareJ }, a, b, rightI, rightJ) {
+  const [slopeI, slopeJ, between] = [slope(a), slope(b), slope(a - b)];
+  const [totalI, totalJ] = [slopeI + between * rareJ, slopeJ + between * rareI];
+  const [qI, qJ] = [(between * rareJ) / totalI, (between * rareI) / totalJ];
+  const determinant = slopeI / totalI + (qI * slopeJ) / totalJ; // 1 - q_i q_j, uncancelled
+  const [x, y] = [rightI / totalI, rightJ / totalJ];
+  return [(x + qI * y) / determinant, (y + qJ * x) / determinant];
+}
+
+/** A win rate less sigma(gap), compared on the side of the smaller tail. */
+function excess([wins, losses], gap) {
+  const tail = Math.exp(-Math.abs(gap));
+  return gap < 0 ? wins - tail / (1 + tail) : tail / (1 + tail) - losses;
+}
+
+/** sigma'(gap). */
+function slope(gap) {
+  const tail = Math.exp(-Math.abs(gap));
+  return tail / (1 + tail) ** 2;
 }
 
 function skew(P) {

@@ -44,7 +44,7 @@ export function simplexView(picture, moved) {
   add("rounds-seen", "path");
   add("trail", "path");
   add("start", "rect", { width: 12, height: 12 });
-  add("start-label", "text", { "text-anchor": "middle" });
+  add("start-label", "text", { "text-anchor": "end" });
   add("now", "circle", { r: 7.5 });
   add("fixed-point", "circle", { r: 4.5 });
   const names = LABELS.map(([x, y], k) => {
@@ -72,8 +72,8 @@ export function simplexView(picture, moved) {
       const [x, y] = project(start);
       parts.start.setAttribute("transform", `translate(${x - 6} ${y - 6}) rotate(45 6 6)`);
       parts["start-label"].textContent = "start";
-      parts["start-label"].setAttribute("x", x);
-      parts["start-label"].setAttribute("y", y < 60 ? y + 24 : y - 13);
+      parts["start-label"].setAttribute("x", x - 14);
+      parts["start-label"].setAttribute("y", y + 4);
       const told = answers.map((name, k) => `${name} ${percent(start[k])}`).join(", ");
       picture.setAttribute("aria-valuetext", told);
       picture.setAttribute("aria-valuenow", Math.round(100 * start[0]));
@@ -87,7 +87,11 @@ export function simplexView(picture, moved) {
     },
     /** Draw the cycle, a list of policies or null. */
     drawCycle(cycle) {
-      parts.cycle.setAttribute("d", cycle ? dots(cycle.map(project)) : "");
+      const places = dots((cycle ?? []).map(project)).split(/(?=M)/);
+      const apart = new Set(places);
+      parts.cycle.setAttribute("d", [...apart].join(""));
+      // A locked cycle visits a few places only, which the path would hide.
+      parts.cycle.classList.toggle("few", apart.size < 40);
     },
     /** Show the orbit up to a round. */
     drawRound(policies, round) {

@@ -31,7 +31,10 @@ function headline(found, word, recipe) {
     return "Stable from nearby only: some far starts end somewhere else, and stay there.";
   }
   if (word === "certified") return `Every start converges: ${certificate(recipe).statement}.`;
-  if (found.radius < 1) return "Small disturbances die out. That is evidence, not proof, for others.";
+  if (found.radius < 1) {
+    const tried = word ? ", and the far starts came home: evidence, not proof." : ".";
+    return `Small disturbances die out${tried}`;
+  }
   if (found.kind === "flip") return "It alternates between two policies.";
   if (found.kind === "fold") return "It leaves the fixed point in one direction.";
   return `It goes round, at first once in about ${short(found.period, 3)} rounds.`;
@@ -40,20 +43,22 @@ function headline(found, word, recipe) {
 function* sentences(state, answers, found, cycle) {
   const top = found.policy.indexOf(Math.max(...found.policy));
   const mass = found.policy[top];
+  const shares = answers.map((name, k) => `${name} ${percent(found.policy[k])}`);
   yield mass > COLLAPSED
-    ? `The fixed point has collapsed: ${answers[top]} has ${percent(mass)}.`
-    : `The fixed point is spread: ${answers.map((a, k) => `${a} ${percent(found.policy[k])}`).join(", ")}.`;
+    ? `The fixed point has collapsed: ${shares[top]}.`
+    : `The fixed point is spread: ${shares.join(", ")}.`;
   const distance = Math.max(...state.start.map((p, k) => Math.abs(p - found.policy[k])));
-  if (distance < SITTING) yield "The start is the fixed point itself, so nothing moves: drag it away.";
+  if (distance < SITTING) yield "The start is the fixed point, so nothing moves: drag it away.";
   if (cycle && found.radius < 1) yield "The purple dots are the other attractor.";
 }
 
 /** Numbers beside their names, for the table under the verdict. */
 export function facts({ state, found, betas }) {
   if (!found) return [];
+  const turn = Number.isFinite(found.period) ? short(found.period) : "no turn";
   return [
     ["spectral radius", nearOne(found.radius)],
-    ["rounds per turn, near the fixed point", Number.isFinite(found.period) ? short(found.period) : "no turn"],
+    ["rounds per turn, near the fixed point", turn],
     ["threshold β, for this α and λ", threshold(betas)],
     ["entropy at the fixed point", `${short(found.entropy)} nats`],
   ];
@@ -73,5 +78,6 @@ function threshold(betas) {
   if (value === null) return "none, always stable";
   if (!intervals.length) return "none, never stable";
   const below = intervals.filter(([, end]) => end < value);
-  return [short(value), ...below.map(([a, b]) => `also stable ${short(a)} to ${short(b)}`)].join("; ");
+  const also = below.map(([a, b]) => `also stable ${short(a)} to ${short(b)}`);
+  return [short(value), ...also].join("; ");
 }
