@@ -31,10 +31,7 @@ def recipe(wins=RPS, objective="ipo", alpha=0.5, beta=0.5, lam=1.0, kappa=1.0, r
 
 RECIPES = [
     *(recipe(wins, objective) for wins in (WEAK, RPS, HAIR) for objective in ("ipo", "dpo")),
-    *(
-        recipe(wins, o, alpha=0.3, beta=2.0)
-        for wins, o in product([UNEQUAL, ORDER], ["ipo", "dpo"])
-    ),
+    *(recipe(wins, o, 0.3, 2.0) for wins in (UNEQUAL, ORDER) for o in ("ipo", "dpo")),
     recipe(SURE),
     recipe(ADDITIVE),
     recipe(BRADLEY_TERRY, "dpo", beta=0.2),
