@@ -25,6 +25,7 @@ from prefdyn.claims import (
     _kernel,
     _laboratory,
     _long_run,
+    _pipelines,
     _rounds,
     _slime,
     _spo,
@@ -50,6 +51,7 @@ _READING_ORDER = (
     _spo,
     _slime,
     _laboratory,
+    _pipelines,
 )
 _CLAIMS = {claim.id: claim for part in _READING_ORDER for claim in part.CLAIMS}
 

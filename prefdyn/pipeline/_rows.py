@@ -55,7 +55,7 @@ def reference_of(
             "the policy: not alpha of mixed references, which keeps it, but alpha = 1 with a lag.",
             "Mixed weights are mixed logits: true of a table and of log-linear policies, of a deep "
             "network only while policy and reference are close.",
-            "MRS-10",
+            "PIPE-1",
         )
     if kind == "one round" or config.trainer in ("online_dpo", "nash_md", "xpo"):
         return Row(

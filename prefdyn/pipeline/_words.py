@@ -8,7 +8,7 @@ import numpy as np
 
 from prefdyn._stability import LastIterate, Stability
 from prefdyn.games.matrix import PreferenceMatrix
-from prefdyn.pipeline._moving_reference import least_kappa, speed, strength
+from prefdyn.pipeline.moving_reference import least_kappa, speed, strength
 
 if TYPE_CHECKING:
     from prefdyn.pipeline._translate import Translation
@@ -54,7 +54,7 @@ def everywhere(made: "Translation") -> Iterator[str]:
 
 
 def _every_ipo(made: "Translation") -> Iterator[str]:
-    """LAB-1 and MRS-9 with max|A| = 1/2, solved for the fraction of a round."""
+    """PIPE-3: LAB-1 and MRS-9 with max|A| = 1/2, solved for the fraction of a round."""
     turn = (made.lam if made.mixture is None else 1 - made.mixture) / made.temperature
     room, alpha = 1 - made.alpha, made.alpha
     if made.beta is None:
@@ -74,13 +74,13 @@ def _every_ipo(made: "Translation") -> Iterator[str]:
     elif made.kappa is None:
         yield (
             f"Locally stable on every game if rounds go less than kappa = {local:.3g} of the way "
-            f"to their optimum (LAB-1, RND-2); exact rounds need beta above {least:.3g}."
+            f"to their optimum (PIPE-3); exact rounds need beta above {least:.3g}."
         )
     else:
         state = "is" if made.kappa < local else "is not proved to be"
         yield (
             f"With kappa = {made.kappa:.3g} it {state} locally stable on every game: that takes "
-            f"kappa below {local:.3g} (LAB-1, RND-2), or beta above "
+            f"kappa below {local:.3g} (PIPE-3), or beta above "
             f"{_least_beta(made.kappa, room, turn):.3g}."
         )
     if made.mixture is None and made.temperature == 1:
@@ -93,7 +93,7 @@ def _every_ipo(made: "Translation") -> Iterator[str]:
         limit = min(whole, 1.0)
         yield (
             f"Every start converges, proved for every game, if rounds go at most kappa = "
-            f"{limit:.3g} of the way{state} (MRS-9, RND-1)."
+            f"{limit:.3g} of the way{state} (PIPE-3)."
         )
 
 
@@ -107,7 +107,7 @@ def _drifting(made: "Translation") -> Iterator[str]:
     mixing = made.mixing or 0.0
     yield (
         "The reference follows the policy and the data stay: both drift the same way without end, "
-        "on any game, and nothing can oscillate. The pull of beta fades with every update of the "
+        "on any game, and nothing can oscillate (PIPE-1). The pull of beta fades with every update of the "
         "reference."
     )
     per = speed(mixing, made.kappa or 1.0)
@@ -193,7 +193,7 @@ def lagging(mixing: float, kappa: float | None, least: float) -> Iterator[str]:
     if least == inf:
         yield (
             f"A reference that moves {mixing:.3g} of the way follows too closely: cycles grow, "
-            "however weak. It takes less than 2/3."
+            "however weak. It takes less than 2/3 (PIPE-2)."
         )
         return
     state = (
@@ -203,7 +203,7 @@ def lagging(mixing: float, kappa: float | None, least: float) -> Iterator[str]:
     )
     yield (
         f"The reference lags, which damps: with a mixing of {mixing:.3g} a weak cycle settles if "
-        f"the steps between two updates go more than kappa = {least:.3g} of the way{state}."
+        f"the steps between two updates go more than kappa = {least:.3g} of the way{state} (PIPE-2)."
     )
 
 

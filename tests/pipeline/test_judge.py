@@ -205,7 +205,7 @@ def test_temperature_turns_rounds_as_beta_times_temperature_would():
         ),
         (
             made("online_dpo", loss_type="ipo", beta=0.1, temperature=1.0, given={"kappa": 0.03}),
-            ", which it does (MRS-9",
+            ", which it does (PIPE-3",
         ),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 
 from prefdyn import MRSIPO, InputError, stability
 from prefdyn.games import rock_paper_scissors
-from prefdyn.pipeline._moving_reference import least_kappa, multipliers, speed, strength
+from prefdyn.pipeline.moving_reference import least_kappa, multipliers, speed, strength
 from prefdyn.policies import Tabular
 from prefdyn.rules import TRDPO, GradientStep, Inexact
 
