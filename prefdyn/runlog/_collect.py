@@ -102,16 +102,16 @@ def collect(source: Source, run: str | None) -> Collected:
     at, rounds = _steps_of_rows(source, [np.array(many) for many in steps])
     series: dict[str, Series] = {}
     again: dict[str, int] = {}
+    rivals: list[str] = []
     for column in sorted(known_columns, key=lambda c: _ORDER[split_of(c)[1]]):
         made = _series(source, column, known_columns[column], at, again)
         if made is not None:
             key = f"{made.split}/{made.name}"
             if key in series:
-                source.notes.append(
-                    f"{made.column} was taken for {key}, not {series[key].column}, which the log "
-                    "holds as well."
-                )
+                rivals.append(f"{made.column} was taken, not {series[key].column}")
             series[key] = made
+    if rivals:
+        source.notes.append(f"Of columns that mean the same, {'; '.join(rivals)}.")
     if again:
         source.notes.append(_taken_again(again))
     if not series:
@@ -138,7 +138,7 @@ def _of_one_run(source: Source, run: str | None) -> Iterator[tuple[int, Row]]:
             if (value := _number(row.get(column), column)) is not None:
                 source.settings.setdefault("beta", value)
         yield place, row
-    if names:
+    if source.run is None and (names or run is not None):
         choose_run(source.path.name, list(names), run)
 
 
@@ -193,7 +193,7 @@ def _through(source: Source, at: np.ndarray, rounds: np.ndarray) -> np.ndarray:
     turns = np.flatnonzero(np.diff(rounds, prepend=rounds[:1]) > 0)
     moved, offset = at.copy(), 0.0
     for begin, end in zip(turns, [*turns[1:], len(at)], strict=True):
-        reached = np.nanmax(moved[:begin])
+        reached = np.nanmax(moved[:begin], initial=-np.inf)
         if at[begin] <= reached - offset:
             offset = reached
         moved[begin:end] = np.where(

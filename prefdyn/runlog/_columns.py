@@ -75,7 +75,7 @@ PROBES = ("probe/", "argmax_prob_logits", "mass_inside")
 
 UNUSED = re.compile(
     # when, how fast, how much
-    r"(train_)?(runtime|samples_per_second|steps_per_second|tokens_per_second)|train_loss"
+    r"(.*_)?(runtime|samples_per_second|steps_per_second|tokens_per_second)|train_loss"
     r"|total_flos|num_(input_)?tokens(_seen)?|epoch|(global_|total_|current_)?steps?|Step|round"
     r"|percentage|throughput|total_tokens|vram_.*|counters/.*|examples_per_second|id|v"
     r"|_(step|runtime|timestamp|wandb.*)|timestamp|created_at|system[./].*|Relative Time.*|Wall.*"
@@ -121,6 +121,9 @@ _WRITTEN = (
     re.compile(r"(loss)/(train|eval)()"),
 )
 
+_OF_A_SET = re.compile(r"[^/]+_(?=(rewards|logps|logits)/)")
+"""The name of one of several evaluation sets."""
+
 
 @cache
 def split_of(column: str) -> tuple[Split, str]:
@@ -141,5 +144,5 @@ def split_of(column: str) -> tuple[Split, str]:
     else:
         for prefix in ("eval/", "eval_"):  # OpenRLHF has both at once
             if bare.startswith(prefix):
-                word, bare = "eval", bare.removeprefix(prefix)
+                word, bare = "eval", _OF_A_SET.sub("", bare.removeprefix(prefix))
     return ("eval" if word == "eval" or bare.startswith(PROBES) else "train"), bare

@@ -71,7 +71,7 @@ def _per_token(columns: set[str], settings: dict[str, Any]) -> str:
 
 def _renamed(series: dict[str, Series]) -> Iterable[tuple[str, Series]]:
     for key, one in series.items():
-        if one.name in ("chosen", "rejected") and not one.column.startswith("probe/"):
+        if one.name in ("chosen", "rejected") and "probe/" not in one.column:
             name = f"{one.name}_per_token"
             yield f"{one.split}/{name}", replace(one, name=name)
         else:
@@ -119,6 +119,13 @@ def _read_off(series: dict[str, Series], settings: dict[str, Any], notes: list[s
             f"Rewards are {beta:.4g} times the log-probabilities: this trainer has no reference "
             "model, and its rewards are no log-ratios."
         )
+        summed = "eval/chosen" in series or "train/chosen" in series
+        if summed and not settings.get("loss_type"):
+            notes.append(
+                "Trainers without a reference log sums over tokens or, for SimPO and ORPO, means: "
+                "sums were assumed, as the log does not name its loss (loss_type in an args.json "
+                "beside it would)."
+            )
     given = settings.get("beta")
     if given is None:
         settings["beta"] = float(f"{beta:.4g}")
@@ -141,9 +148,9 @@ def _line(series: dict[str, Series], split: str, side: str) -> tuple[float, bool
         return None
     _, a, b = np.intersect1d(logps.steps, rewards.steps, return_indices=True)
     x, y = logps.values[a], rewards.values[b]
-    if len(x) < _FEWEST or not np.ptp(x) > 0 or not np.ptp(y) > 0:
+    if len(x) < _FEWEST:
         return None
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):  # of values that are equal, or as large as numbers go
         centred = x - x.mean()
         slope = float(centred @ (y - y.mean()) / (centred @ centred))
         start = float(y.mean() - slope * x.mean())

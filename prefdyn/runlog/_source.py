@@ -36,6 +36,8 @@ class Source:
         What the file says of the run.
     notes : list of str
         Sentences; complete once all rows are read.
+    run : str or None
+        The run that the rows are of, where it was chosen already.
     rounds, round_names
         As of `RunLog`, where the file has them outside its rows.
     """
@@ -46,6 +48,7 @@ class Source:
     unit: str = "line"
     settings: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    run: str | None = None
     rounds: np.ndarray | None = None
     round_names: tuple[str, ...] = ()
 

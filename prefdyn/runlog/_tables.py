@@ -85,7 +85,7 @@ def _columns(source: Source, head: list[str], run: str | None) -> dict[int, str]
         return dict(enumerate(head))
     source.format = "wandb CSV"
     runs = list(dict.fromkeys(parts[0] for parts in split.values()))
-    chosen = choose_run(source.path.name, runs, run)
+    source.run = chosen = choose_run(source.path.name, runs, run)
     kept = {k: cell for k, cell in enumerate(head) if k not in split}
     for k, (owner, metric) in split.items():
         if owner == chosen and not metric.endswith(("__MIN", "__MAX")):
@@ -101,6 +101,8 @@ def choose_run(name: str, runs: list[str], run: str | None) -> str:
     InputError
         If there are several, or not this one.
     """
+    if run is not None and not runs:
+        raise InputError(f"{name} does not say whose its rows are: leave out the run {run!r}.")
     if run is None and len(runs) == 1:
         return runs[0]
     listed = ", ".join(repr(one) for one in runs[:8]) + (", ..." if len(runs) > 8 else "")

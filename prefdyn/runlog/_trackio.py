@@ -26,7 +26,7 @@ def read_database(path: Path, run: str | None) -> Source:
         names = [row[0] for row in database.execute("SELECT DISTINCT run_name FROM metrics")]
         if not names:
             raise InputError(f"{path.name} holds no run: give the log of a run that has begun.")
-        chosen = choose_run(path.name, [str(name) for name in names], run)
+        source.run = chosen = choose_run(path.name, [str(name) for name in names], run)
         tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master")}
         if "configs" in tables:
             query = "SELECT config FROM configs WHERE run_name = ?"
@@ -88,11 +88,16 @@ def read_parquet(path: Path, run: str | None) -> Source:
         ) from None
     source = Source(path, "Parquet", (), "row")
 
+    def _plain(kind: Any) -> bool:
+        types = pyarrow.types
+        return types.is_integer(kind) or types.is_floating(kind) or types.is_string(kind)
+
     def rows() -> Iterator[tuple[int, Row]]:
         number = 0
         try:
             with pyarrow.parquet.ParquetFile(path) as file:
-                for batch in file.iter_batches(batch_size=4096):
+                columns = [column.name for column in file.schema_arrow if _plain(column.type)]
+                for batch in file.iter_batches(batch_size=4096, columns=columns):
                     for row in batch.to_pylist():
                         number += 1
                         yield number, row

@@ -131,6 +131,8 @@ def test_of_several_runs_one_is_read(read):
     assert read("r.jsonl", lines(rows), run="b").series["train/loss"].values.tolist() == [0.4]
     with pytest.raises(InputError, match=r"holds 2 runs \('a', 'b'\)"):
         read("r.jsonl", lines(rows))
+    with pytest.raises(InputError, match="does not say whose its rows are"):
+        read("r.jsonl", lines(ROWS), run="a")
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
@@ -198,7 +200,20 @@ def test_llama_factory_and_openrlhf(read, tmp_path):
     assert log.series["train/loss"].values.tolist() == [0.7]
     assert log.series["eval/loss"].values.tolist() == [0.6]
     assert log.series["train/reward_rejected"].values.tolist() == [-0.1]
-    assert any("train/loss_mean was taken" in note for note in log.notes)
+    assert log.notes[-1].endswith("train/loss_mean was taken, not train/loss.")
+
+
+def test_of_several_evaluation_sets_one_is_read(read):
+    rows = [
+        {"step": k, f"eval_{name}_logps/chosen": value, f"eval_{name}_runtime": 1.0}
+        for k in range(3)
+        for name, value in (("helpful", -1.0), ("harm_less", -2.0))
+    ]
+    log = read("log.jsonl", lines(rows))
+    assert log.series["eval/chosen"].values.tolist() == [-2.0] * 3
+    (note,) = log.notes
+    assert note.endswith("eval_harm_less_logps/chosen was taken, not eval_helpful_logps/chosen.")
+    assert log.unknown == ()
 
 
 def test_every_column_has_one_meaning():
