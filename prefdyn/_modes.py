@@ -7,7 +7,7 @@ fails under the second.  Here the past that a round is compared with ends before
 neither kind in it is repeated later, so that the multipliers are consistent under both.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -53,12 +53,14 @@ class DynamicModes:
     share : numpy.ndarray
         (M,) variance of what the mode contributes, over that of the sequence.  Modes that are not
         orthogonal do not add up to the share described.
+    swing : numpy.ndarray
+        (M,) largest half range, over the d numbers, of what the mode contributes.
     described : float
         Share of the variance that one round predicts of the next.
     rounds, delays, rank : int
         Length of the sequence, rounds in a window, and dimensions of the linear state.
-    confidence : float
-        Of the intervals.
+    confidence, width : float
+        Of the intervals, and their half width in standard errors.
     notes : tuple of str
         What was left out.
     """
@@ -70,13 +72,14 @@ class DynamicModes:
     angle: np.ndarray
     angle_error: np.ndarray
     share: np.ndarray
+    swing: np.ndarray
     described: float
     rounds: int
     delays: int
     rank: int
     confidence: float
-    notes: tuple[str, ...] = ()
-    _width: float = field(default=1.96, repr=False)
+    width: float
+    notes: tuple[str, ...]
 
     @property
     def period(self) -> np.ndarray:
@@ -86,18 +89,18 @@ class DynamicModes:
     @property
     def growth_interval(self) -> np.ndarray:
         """(M, 2) confidence interval of the growth per round."""
-        return np.maximum(0, _around(self.growth, self._width * self.growth_error))
+        return np.maximum(0, _around(self.growth, self.width * self.growth_error))
 
     @property
     def period_interval(self) -> np.ndarray:
         """(M, 2) confidence interval of the period."""
-        angles = np.clip(_around(self.angle, self._width * self.angle_error), 0, np.pi)
+        angles = np.clip(_around(self.angle, self.width * self.angle_error), 0, np.pi)
         return _rounds_per_turn(angles[:, ::-1])
 
     @property
     def turning(self) -> np.ndarray:
         """(M,) whether a mode turns: beyond its error, and by a whole turn within the sequence."""
-        surely = self.angle > self._width * self.angle_error
+        surely = self.angle > self.width * self.angle_error
         return surely & (self.period <= self.rounds)
 
 
@@ -158,13 +161,15 @@ def dynamic_modes(
     rng = np.random.default_rng(rng)
     if not 0 < confidence < 1:
         raise InputError(f"confidence is {confidence:g}: it must lie between 0 and 1.")
-    y, notes = _principal(_rows(series))
+    y, directions, notes = _principal(_rows(series))
     m = _delays(y) if delays is None else count(delays, "delays")
     _long_enough(len(y), m)
     fit = _at_rank(y, m, rng) if rank is None else _fit(y, m, _rank(rank, y, m))
-    multipliers, shares = _modes(fit)
+    multipliers, parts = _modes(fit)
+    shares = parts.var(axis=0).sum(axis=0) / fit.y.var(axis=0).sum()
+    swings = np.ptp(np.einsum("tqr,qd->tdr", parts, directions), axis=0).max(axis=0) / 2
     replicates = _matched(multipliers, _replicates(fit, rng))
-    upper = multipliers.imag >= 0
+    upper = np.imag(multipliers) >= 0
     order = np.flatnonzero(upper)[np.argsort(-shares[upper], kind="stable")]
     found, drawn = multipliers[order], replicates[:, order]
     freedom = max(1, len(fit.errors) - 2 * fit.rank - 1)
@@ -176,13 +181,14 @@ def dynamic_modes(
         angle=np.abs(np.angle(found)),
         angle_error=_rms(np.abs(np.angle(drawn)) - np.abs(np.angle(found))),
         share=shares[order],
+        swing=swings[order],
         described=fit.described,
         rounds=len(y),
         delays=m,
         rank=fit.rank,
         confidence=confidence,
+        width=float(student.ppf((1 + confidence) / 2, freedom)),
         notes=notes,
-        _width=float(student.ppf((1 + confidence) / 2, freedom)),
     )
 
 
@@ -220,10 +226,10 @@ def _rows(series: ArrayLike) -> np.ndarray:
     return rows
 
 
-def _principal(rows: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Coordinates (T, q) along the directions of largest variance, one per six rounds at most."""
+def _principal(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Coordinates (T, q) along the directions (q, d) of largest variance, one per six rounds."""
     centred = rows - rows.mean(axis=0)
-    U, S, _ = np.linalg.svd(centred, full_matrices=False)
+    U, S, Vt = np.linalg.svd(centred, full_matrices=False)
     if S[0] <= EXACT * np.abs(rows).max() * np.sqrt(rows.size):
         raise InsufficientData("the sequence does not move: it has no modes.")
     moving = int((EXACT * S[0] < S).sum())
@@ -231,7 +237,7 @@ def _principal(rows: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
     lost = 1 - float((S[:kept] ** 2).sum() / (S**2).sum())
     note = f"{moving - kept} directions with {lost:.1%} of the variance were left out"
     notes = (f"{note}: {len(rows)} rounds carry {kept}.",) if kept < moving else ()
-    return U[:, :kept] * S[:kept], notes
+    return U[:, :kept] * S[:kept], Vt[:kept], notes
 
 
 def _delays(y: np.ndarray) -> int:
@@ -327,13 +333,12 @@ def _fit(y: np.ndarray, m: int, r: int) -> _Fit:
 
 
 def _modes(fit: _Fit) -> tuple[np.ndarray, np.ndarray]:
-    """Multipliers (r,) and the share of the variance that each, or its pair, contributes."""
-    multipliers, W = np.linalg.eig(fit.A)
+    """Multipliers (r,), and what each, with its pair, contributes to the sequence (n, q, r)."""
+    multipliers, W = np.linalg.eig(fit.A)  # of a real matrix: pairs are exactly conjugate
     amplitudes = fit.states @ np.linalg.inv(W).T
     seen = fit.U[: fit.y.shape[1]] @ W
-    pair = np.where(multipliers.imag == 0, 1.0, 2.0)
-    parts = np.real(pair * amplitudes[:, None, :] * seen[None])
-    return multipliers.astype(complex), parts.var(axis=0).sum(axis=0) / fit.y.var(axis=0).sum()
+    pair = np.where(np.imag(multipliers) == 0, 1.0, 2.0)
+    return multipliers.astype(complex), np.real(pair * amplitudes[:, None, :] * seen[None])
 
 
 def _replicates(fit: _Fit, rng: np.random.Generator) -> np.ndarray:

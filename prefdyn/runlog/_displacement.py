@@ -1,101 +1,157 @@
 """Whether chosen responses become less likely while the loss falls, and what gains."""
 
-from prefdyn._errors import InsufficientData
+import numpy as np
+
 from prefdyn.runlog._finding import Finding
 from prefdyn.runlog._log import RunLog
 from prefdyn.runlog._severity import limit
 from prefdyn.runlog._trend import Trend
-from prefdyn.runlog._watched import Watched, optional, side
+from prefdyn.runlog._watched import Watched, margin, path, side
+from prefdyn.runlog._words import level, listed, measured, sentence
 
-CHANGE_OBJECTIVE = (
-    "add a likelihood term to the loss (dpo_nll, dpop or spo: its gradient lifts the chosen "
-    "response by its own square), leave out the pairs that prefdyn predict ranks first, and stop "
-    "at the peak"
+HOLD = (
+    "add a likelihood term to the loss (dpo_nll, dpop, spo): it lifts the chosen response by its "
+    "weight times the square of that response's own gradient (beta and the learning rate do not "
+    "decide which way a small step of DPO moves it: its two pushes are equal, ENT-1)"
 )
+HOLD_MORE = (
+    "raise the weight of the likelihood term that the loss has: the chosen response rises once it "
+    "exceeds the push times (<g_w, g_l>/|g_w|^2 - 1)"
+)
+WATCH = "choose checkpoints by the chosen log-probability; a margin, or an accuracy, cannot tell"
+
+OTHERS = {
+    "greedy": "the model's own likeliest tokens",
+    "chosen_rephrased": "rephrasings of the chosen responses",
+    "rejected_rephrased": "rephrasings of the rejected ones",
+    "unrelated": "unrelated responses",
+}
 
 
 def displacement(log: RunLog) -> list[Finding]:
-    """Displacement, and a margin that grows without likelihood (claims DISP-1, KER-2)."""
+    """Displacement (claim DISP-1), and a margin that grows without likelihood (claim KER-2)."""
     chosen = side(log, "chosen")
-    fallen, falling = _fallen(chosen)
-    if not (fallen or falling) or _loss_rises(log):
+    peaked = chosen.past_its_peak()
+    if not (peaked or chosen.down()) or _diverges(log):
         return []
-    severity = "alarm" if fallen else "warning"
-    evidence = f"{_path(chosen)}{_others(log)}"
-    since = int(chosen.trend.steps[chosen.trend.top])
-    found = [Finding("displacement", severity, evidence, since, CHANGE_OBJECTIVE, "DISP-8")]
-    return found + _margin(log, since)
-
-
-def _fallen(chosen: Watched) -> tuple[bool, bool]:
-    """Whether it is well below its start, and whether it has fallen from its peak."""
-    chance, path = limit("chance"), chosen.trend
-    large = limit("large") if chosen.nats else 0.0
-    noticeable = limit("noticeable") if chosen.nats else 0.0
-    return (
-        path.moves(-1, chance, large),
-        path.moves(-1, chance, noticeable, corner=path.top),
+    alarm = chosen.far_down() and chosen.in_nats
+    since = chosen.peak.step if peaked else int(chosen.series.steps[0])
+    evidence = " ".join(
+        sentence(text) for text in (_course(chosen, peaked), _loss(log), _mass(log)) if text
     )
+    advice, claim = _advice(log)
+    if peaked:
+        advice = f"go back to step {chosen.peak.step}, or {advice}"
+    found = [
+        Finding(
+            "displacement",
+            "alarm" if alarm else "warning",
+            evidence,
+            since,
+            sentence(advice),
+            claim,
+        )
+    ]
+    return found + _margin(log, chosen, since)
 
 
-def _loss_rises(log: RunLog) -> bool:
-    loss = optional(log, "loss")
+def _diverges(log: RunLog) -> bool:
+    """Falling with a rising loss is another illness, with a finding of its own."""
+    loss = path(log, "loss")
     return loss is not None and loss.moves(1, limit("chance"))
 
 
-def _path(chosen: Watched) -> str:
-    path = chosen.trend
-    moved, error = path.change()
-    lately, late_error = path.change(path.top)
-    rose = (
-        f"rose from {path.start:.1f} to {path.levels[path.top]:.1f} by the {chosen.when} "
-        f"{path.steps[path.top]:g}, and have since fallen to {path.end:.1f}: "
-        f"{-lately:.2g} ± {late_error:.1g} {chosen.unit} lost since, {moved:+.2g} ± {error:.1g} "
-        "in all"
-        if path.top
-        else f"have fallen from {path.start:.1f} to {path.end:.1f}: "
-        f"{-moved:.2g} ± {error:.1g} {chosen.unit} lost"
+def _course(chosen: Watched, peaked: bool) -> str:
+    whole, unit = chosen.trend, chosen.unit
+    times = (
+        f", {np.exp(whole.moved):.2g} times as likely as at the start"
+        if unit == "nats" and whole.moved > -30
+        else ""
     )
-    return f"chosen responses {rose} {chosen.how}"
+    lost = f"{measured(-whole.moved, whole.error)} {unit} less than at the start{times}"
+    first, last = level(whole.start, whole.error), level(whole.end, whole.error)
+    if not peaked:
+        return f"chosen responses have fallen from {first} to {last}: {lost} ({chosen.source})"
+    high, after = chosen.peak, chosen.after
+    top = level(_highest(chosen), after.error)
+    text = (
+        f"chosen responses rose from {first} to {top} at step {high.step} (with 95 % confidence "
+        f"between {high.earliest} and {high.latest}) and have fallen to {last} since: "
+        f"{measured(-after.moved, after.error)} {unit} less than there"
+    )
+    return f"{text}, {lost if chosen.down() else 'not below the start'} ({chosen.source})"
 
 
-def _others(log: RunLog) -> str:
-    """Who else moves: where the mass may have gone, as far as the log can tell."""
+def _highest(chosen: Watched) -> float:
+    return float(chosen.series.values[chosen.series.steps == chosen.peak.step][0])
+
+
+def _loss(log: RunLog) -> str:
+    """The other half of the definition: the objective improves all the while."""
+    loss, grown = path(log, "loss"), margin(log)
+    if loss is not None and loss.moves(-1, limit("chance")):
+        return f"the loss fell from {loss.start:.3g} to {loss.end:.3g} all the while"
+    if grown is not None and grown.moves(1, limit("chance")):
+        return "the margin grew all the while, as the objective wants"
+    return "whether the loss fell the log does not tell, and without that it may be no displacement"
+
+
+def _mass(log: RunLog) -> str:
+    """Benign or catastrophic, as far as the log can tell: what gained the mass."""
     chance = limit("chance")
+    inside = path(log, "mass_inside")
+    if inside is not None:
+        if inside.moves(-1, chance):
+            return (
+                f"the mass on the known responses went from {inside.start:.2g} to "
+                f"{inside.end:.2g}: it goes to responses outside, which nobody compared"
+            )
+        return "the mass on the known responses stays where it is: it is handed round inside"
+    paths = {words: found for name, words in OTHERS.items() if (found := path(log, name))}
+    up = [_by(words, found) for words, found in paths.items() if found.moves(1, chance)]
+    down = [_by(words, found) for words, found in paths.items() if found.moves(-1, chance)]
+    reworded = path(log, "chosen_rephrased")
     told = []
-    for name, words in (
-        ("rejected", "rejected responses"),
-        ("greedy", "the model's own likeliest tokens"),
-        ("chosen_rephrased", "rephrasings of the chosen ones"),
-        ("unrelated", "unrelated responses"),
-        ("mass_inside", "the mass on known responses"),
-    ):
-        path = optional(log, name)
-        if path is not None and (path.moves(1, chance) or path.moves(-1, chance)):
-            told.append(f"{words} moved by {path.change()[0]:+.3g}")
-    return f"; meanwhile {', '.join(told)}" if told else "; what gained is not in the log"
+    if up:
+        told.append(f"{listed(up)} gained")
+    if down:
+        told.append(f"{listed(down)} lost")
+    if not told:
+        return (
+            "what gained the mass is not in the log: log greedy continuations, rephrasings, or "
+            "the mass on known responses (prefdyn's callback does)"
+        )
+    harm = ""
+    if reworded is not None:
+        good = reworded.moves(1, chance)
+        harm = "; it looks benign" if good else "; it does not go to other wordings of the same"
+    return f"{', while '.join(told)}{harm}"
 
 
-def _margin(log: RunLog, since: int) -> list[Finding]:
-    path = _margin_path(log)
-    if path is None or not path.moves(1, limit("chance")):
+def _by(words: str, found: Trend) -> str:
+    return f"{words} ({measured(found.moved, found.error, sign=True)})"
+
+
+def _advice(log: RunLog) -> tuple[str, str]:
+    holds = any(log.settings.get(name) for name in ("rpo_alpha", "cpo_alpha"))
+    return (HOLD_MORE, "SPO-8") if holds else (HOLD, "DISP-8")
+
+
+def _margin(log: RunLog, chosen: Watched, since: int) -> list[Finding]:
+    found = margin(log)
+    if found is None or not found.moves(1, limit("chance")):
         return []
     evidence = (
-        f"the margin has grown by {path.change()[0]:.3g} while chosen responses fell: a margin "
-        "grows whatever the chosen responses do"
+        f"the margin went from {found.start:.3g} to {found.end:.3g} while chosen responses lost "
+        "likelihood: it grows by what rejected responses lose, whatever chosen ones do"
     )
-    advice = "choose checkpoints by the chosen log-probability, not by margin or accuracy"
-    return [Finding("margin_without_likelihood", "warning", evidence, since, advice, "KER-2")]
-
-
-def _margin_path(log: RunLog) -> Trend | None:
-    return optional(log, "reward_margin")
-
-
-def refusal(log: RunLog) -> str | None:
-    """Why displacement cannot be judged, if it cannot."""
-    try:
-        side(log, "chosen")
-    except InsufficientData as error:
-        return str(error)
-    return None
+    return [
+        Finding(
+            "margin_without_likelihood",
+            "warning",
+            sentence(evidence),
+            since,
+            sentence(WATCH),
+            "KER-2",
+        )
+    ]

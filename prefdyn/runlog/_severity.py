@@ -18,6 +18,11 @@ THRESHOLDS = {
         "a log is asked some ten questions: at one in a thousand each, fewer than one log in a "
         "hundred is accused of what its noise did",
     ),
+    "chance_since_peak": Threshold(
+        0.0001,
+        "probability",
+        "noise falls from where it was highest, so that a fall from there proves less",
+    ),
     "noticeable": Threshold(
         0.1, "nats", "a response that has lost this much is a tenth less likely than it was"
     ),
@@ -32,14 +37,13 @@ THRESHOLDS = {
     "entangled": Threshold(
         0.9,
         "cosine",
-        "the chosen response of a pair falls once its gradient is shorter than this share of the "
-        "rejected one's: a tenth in length decides",
+        "the chosen response falls once its gradient is shorter than this share of the rejected "
+        "one's, so that a tenth in length decides",
     ),
-    "saturated": Threshold(
-        0.95, "accuracy", "what is left to learn are the pairs that a vote in twenty contradicts"
-    ),
-    "shrinking": Threshold(
-        1.0, "factor per round", "a mode that grows by more than this per round never dies out"
+    "right": Threshold(
+        0.95,
+        "accuracy",
+        "where nineteen of twenty pairs are ranked right, further steps have little left to learn",
     ),
 }
 """What the findings are judged by."""

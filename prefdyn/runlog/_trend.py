@@ -1,6 +1,6 @@
 """Where a noisy series has gone: a few straight pieces, with uncertainty."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -20,6 +20,8 @@ EDGE = 3
 """Readings at either end between which it is."""
 TURN_PARAMETERS = 3
 """What a turn costs in BIC: a slope, a place, and the search for the best place."""
+BLOCKS = 120
+"""Means that a series is cut down to before its peak is looked for."""
 HUBER = 1.345
 """Residuals beyond so many standard deviations count less: 95 % as good as least squares for normal
 noise, and one odd batch moves nothing."""
@@ -43,8 +45,6 @@ class Trend:
         Standard deviation of a reading around the pieces.
     readings, effective : int, float
         How many there are, and how many independent ones these are worth.
-    places : numpy.ndarray
-        (p, c) corners that fit as well, with 95 % confidence.
     """
 
     steps: np.ndarray
@@ -53,7 +53,6 @@ class Trend:
     noise: float
     readings: int
     effective: float
-    places: np.ndarray
 
     @property
     def start(self) -> float:
@@ -66,32 +65,20 @@ class Trend:
         return float(self.levels[-1])
 
     @property
-    def top(self) -> int:
-        """The highest corner before the last; the later one where two are level."""
-        return int(np.flatnonzero(self.levels[:-1] == self.levels[:-1].max())[-1])
+    def moved(self) -> float:
+        """From the first step to the last."""
+        return self.end - self.start
 
     @property
-    def bottom(self) -> int:
-        """The lowest corner before the last."""
-        return int(np.flatnonzero(self.levels[:-1] == self.levels[:-1].min())[-1])
-
-    def change(self, corner: int = 0) -> tuple[float, float]:
-        """From a corner to the last step, and its standard error."""
+    def error(self) -> float:
+        """Standard error of `moved`."""
         weights = np.zeros(len(self.levels))
-        weights[-1] += 1
-        weights[corner] -= 1
-        return float(weights @ self.levels), float(np.sqrt(weights @ self.covariance @ weights))
+        weights[0], weights[-1] = -1, 1
+        return float(np.sqrt(weights @ self.covariance @ weights))
 
-    def between(self, corner: int) -> tuple[int, int]:
-        """Steps between which a corner lies, with 95 % confidence."""
-        return round(float(self.places[:, corner].min())), round(
-            float(self.places[:, corner].max())
-        )
-
-    def moves(self, sign: int, chance: float, least: float = 0.0, corner: int = 0) -> bool:
-        """Whether noise makes a change of this sign and size, from a corner, less than `chance`."""
-        moved, error = self.change(corner)
-        return moved * sign > least and abs(moved) > self.width(chance) * error
+    def moves(self, sign: int, chance: float, least: float = 0.0) -> bool:
+        """Whether it moves this way by more than `least`, and noise would less than `chance`."""
+        return self.moved * sign > least and abs(self.moved) > self.width(chance) * self.error
 
     def width(self, chance: float) -> float:
         """Standard errors that noise exceeds, to either side, as often as `chance`."""
@@ -129,7 +116,7 @@ def trend(series: Series) -> Trend:
     y = np.asarray(series.values, dtype=float)
     weights = np.ones(n)
     for _ in range(REWEIGHTINGS if series.split == "train" else 1):
-        corners, near = _corners(x, y, weights)
+        corners = _corners(x, y, weights)
         design = _design(x, corners)
         inverse = np.linalg.inv(design.T @ (design * weights[:, None]))
         levels = inverse @ (design.T @ (weights * y))
@@ -139,44 +126,78 @@ def trend(series: Series) -> Trend:
     freedom = n - 2 * len(corners) + 2
     noise = np.sqrt(float(weights @ residuals**2) / freedom)
     sticky = _stickiness(residuals, freedom)
-    place = steps[0] + np.array([corners, *near]) * (steps[-1] - steps[0])
-    return Trend(place[0], levels, inverse * noise**2 * sticky, noise, n, n / sticky, place)
+    at = steps[0] + np.array(corners) * (steps[-1] - steps[0])
+    return Trend(at, levels, inverse * noise**2 * sticky, noise, n, n / sticky)
 
 
-def _corners(
-    x: np.ndarray, y: np.ndarray, weights: np.ndarray
-) -> tuple[list[float], list[list[float]]]:
-    """Corners of the best number of pieces, and others that cost hardly more."""
+@dataclass(frozen=True)
+class Peak:
+    """When a series was highest: the best step, and those between which it lies (95 %)."""
+
+    step: int
+    earliest: int
+    latest: int
+
+
+def peak(series: Series, path: Trend) -> Peak:
+    """Where the rise that fits best gives way to a fall, whatever their shapes.
+
+    Least squares over all series that rise and then fall; peaks are as good as the best one while
+    they cost no more than 3.84 variances of the noise of `path`, as in a likelihood ratio.
+    """
+    from scipy.optimize import isotonic_regression
+
+    steps, y = _in_blocks(series)
+    places = np.arange(len(y))
+    costs = np.array(
+        [
+            ((y[: k + 1] - isotonic_regression(y[: k + 1]).x) ** 2).sum()
+            + ((y[k:] - isotonic_regression(y[k:], increasing=False).x)[1:] ** 2).sum()
+            for k in places
+        ]
+    )
+    variance = path.noise**2 * path.readings / path.effective * len(y) / path.readings
+    within = places[costs <= costs.min() + 3.84 * variance]
+    best = places[costs <= costs.min() * (1 + 1e-9)][-1]  # a plateau ends where the fall begins
+    return Peak(*(int(steps[k]) for k in (best, within[0], within[-1])))
+
+
+def since(series: Series, step: int) -> Series:
+    """The part of a series from a step on; all of it where too little would be left."""
+    kept = series.steps >= step
+    if kept.sum() < FEWEST:
+        return series
+    return replace(series, steps=series.steps[kept], values=series.values[kept])
+
+
+def _in_blocks(series: Series) -> tuple[np.ndarray, np.ndarray]:
+    """Means of neighbours where there are many readings."""
+    parts = np.array_split(np.arange(len(series.values)), min(BLOCKS, len(series.values)))
+    middles = np.array([series.steps[part[len(part) // 2]] for part in parts])
+    return middles, np.array([series.values[part].mean() for part in parts])
+
+
+def _corners(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> list[float]:
+    """Corners of the number of pieces that is best by BIC."""
     n = len(x)
     inner = np.arange(EDGE, n - EDGE)
     places = x[inner[np.linspace(0, len(inner) - 1, min(PLACES, len(inner))).astype(int)]]
     most = min(TURNS, (n - FEWEST) // PER_TURN)
-    costs = {turns: _costs(x, y, weights, places, turns) for turns in range(most + 1)}
-    floor = _rounding(y) ** 2 * n
-    finest = max(min(costs[most].values()), floor)
-    best = costs[most]
-    worth = n / _stickiness(
-        _residuals(x, y, weights, min(best, key=best.__getitem__)), n - 2 * most - 2
-    )
-    lowest = {turns: max(min(table.values()), floor) for turns, table in costs.items()}
-    earned = {
-        turns: worth * np.log(cost / finest) + TURN_PARAMETERS * turns * np.log(n)
-        for turns, cost in lowest.items()
-    }
-    turns = min(earned, key=earned.__getitem__)
-    within = [
-        knots
-        for knots, cost in costs[turns].items()
-        if worth * np.log(max(cost, floor) / lowest[turns]) <= 3.84  # 95 % of chi square (1)
+    best = [_cheapest(x, y, weights, places, turns) for turns in range(most + 1)]
+    finest = _residuals(x, y, weights, best[-1][0])
+    worth = n / _stickiness(finest, n - 2 * most - 2)
+    floor = n * _rounding(y) ** 2
+    totals = [
+        worth * np.log(max(cost, floor)) + TURN_PARAMETERS * turns * np.log(n)
+        for turns, (_, cost) in enumerate(best)
     ]
-    chosen = min(costs[turns], key=costs[turns].__getitem__)
-    return [0.0, *chosen, 1.0], [[0.0, *knots, 1.0] for knots in within]
+    return [0.0, *best[int(np.argmin(totals))][0], 1.0]
 
 
-def _costs(
+def _cheapest(
     x: np.ndarray, y: np.ndarray, weights: np.ndarray, places: np.ndarray, turns: int
-) -> dict[tuple[float, ...], float]:
-    """Sum of squares by the places of the turns."""
+) -> tuple[tuple[float, ...], float]:
+    """Places of the turns with the smallest sum of squares, and that sum."""
     basis = np.column_stack([np.ones_like(x), x, np.maximum(0, x[:, None] - places)])
     gram, right = basis.T @ (basis * weights[:, None]), basis.T @ (weights * y)
     found = list(combinations(range(len(places)), turns))
@@ -185,7 +206,8 @@ def _costs(
     left = gram[columns[:, :, None], columns[:, None, :]]
     solved = np.linalg.solve(left, right[columns][..., None])[..., 0]
     sums = float(weights @ y**2) - (solved * right[columns]).sum(axis=1)
-    return {tuple(places[row]): float(cost) for row, cost in zip(chosen, sums, strict=True)}
+    best = int(np.argmin(sums))
+    return tuple(places[chosen[best]]), float(sums[best])
 
 
 def _design(x: np.ndarray, corners: list[float]) -> np.ndarray:

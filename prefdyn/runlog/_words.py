@@ -1,0 +1,29 @@
+"""Numbers and lists as a person says them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def measured(value: float, error: float, *, sign: bool = False) -> str:
+    """A number with its standard error, both to the error's second digit."""
+    if not np.isfinite(error) or error <= 0:
+        return f"{value:{'+' if sign else ''}.4g}"
+    digits = max(0, 1 - int(np.floor(np.log10(error))))
+    return f"{value:{'+' if sign else ''}.{digits}f} ± {error:.{digits}f}"
+
+
+def level(value: float, error: float) -> str:
+    """A number to the first digit that its standard error leaves."""
+    digits = 1 if not error > 0 else max(1, 1 - int(np.floor(np.log10(error))))
+    return f"{value:.{min(digits, 6)}f}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """``a``, ``a and b``, ``a, b and c``."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def sentence(text: str) -> str:
+    """With a capital letter and a full stop."""
+    return f"{text[0].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
