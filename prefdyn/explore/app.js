@@ -270,6 +270,8 @@ if (new URLSearchParams(location.search).has("numbers")) {
   const answer = element("pre", { id: "numbers" }, JSON.stringify(numbers(location.hash.slice(1))));
   document.body.replaceChildren(answer);
 } else {
+  // A page that shows this one in a frame has a heading of its own.
+  document.documentElement.classList.toggle("framed", window !== window.top);
   byId("preset").append(...presetOptions());
   byId("theme").textContent = isDark() ? "Light" : "Dark";
   listen();

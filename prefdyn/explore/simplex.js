@@ -98,7 +98,7 @@ export function simplexView(picture, moved) {
       const seen = policies ? policies.slice(0, round + 1).map(project) : [];
       parts.path.setAttribute("d", line(seen));
       // Hundreds of chords would hide each other: the more there are, the fainter.
-      parts.path.style.opacity = Math.min(0.45, 15 / seen.length);
+      parts.path.style.opacity = Math.min(0.45, 25 / seen.length);
       parts["rounds-seen"].setAttribute("d", dots(seen));
       parts.trail.setAttribute("d", line(seen.slice(-TRAIL)));
       parts.now.classList.toggle("absent", !seen.length);

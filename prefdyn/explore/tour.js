@@ -29,7 +29,7 @@ export const STEPS = [
     text: "Here A is better than B, B is better than C, and no cycle is left to go round on. " +
       "The recipe is stable, yet with so weak a pull it collapses: A takes nearly all of " +
       "the mass and the entropy falls to almost nothing.",
-    set: { beta: 0.1, wins: [0.6, 0.7, 0.1], start: [0.2, 0.3, 0.5] },
+    set: { beta: 0.03, wins: [0.6, 0.7, 0.1], start: [0.2, 0.3, 0.5] },
   },
   {
     title: "A window",
