@@ -121,7 +121,7 @@ def _sentences(findings: list[Finding], refused: dict[str, str]) -> tuple[str, .
             part
             for part in (
                 f"{one.severity}, {one.kind.replace('_', ' ')}: {one.evidence}",
-                f"{one.advice} ({one.claim})" if one.advice else "",
+                f"{one.advice[:-1]} ({one.claim})." if one.advice else "",
             )
             if part
         )

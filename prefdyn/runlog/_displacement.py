@@ -1,13 +1,11 @@
 """Whether chosen responses become less likely while the loss falls, and what gains."""
 
-import numpy as np
-
 from prefdyn.runlog._finding import Finding
 from prefdyn.runlog._log import RunLog
 from prefdyn.runlog._severity import limit
 from prefdyn.runlog._trend import Trend
 from prefdyn.runlog._watched import Watched, margin, path, side
-from prefdyn.runlog._words import level, listed, measured, sentence
+from prefdyn.runlog._words import listed, measured, sentence
 
 HOLD = (
     "add a likelihood term to the loss (dpo_nll, dpop, spo): it lifts the chosen response by its "
@@ -35,13 +33,13 @@ def displacement(log: RunLog) -> list[Finding]:
     if not (peaked or chosen.down()) or _diverges(log):
         return []
     alarm = chosen.far_down() and chosen.in_nats
-    since = chosen.peak.step if peaked else int(chosen.series.steps[0])
+    since = chosen.peak.step
     evidence = " ".join(
-        sentence(text) for text in (_course(chosen, peaked), _loss(log), _mass(log)) if text
+        sentence(text) for text in (_course(chosen), _loss(log), _mass(log)) if text
     )
     advice, claim = _advice(log)
     if peaked:
-        advice = f"go back to step {chosen.peak.step}, or {advice}"
+        advice = f"go back to step {since}, or {advice}"
     found = [
         Finding(
             "displacement",
@@ -61,29 +59,31 @@ def _diverges(log: RunLog) -> bool:
     return loss is not None and loss.moves(1, limit("chance"))
 
 
-def _course(chosen: Watched, peaked: bool) -> str:
-    whole, unit = chosen.trend, chosen.unit
-    times = (
-        f", {np.exp(whole.moved):.2g} times as likely as at the start"
-        if unit == "nats" and whole.moved > -30
-        else ""
+def _course(chosen: Watched) -> str:
+    """Readings of evaluations as they are, levels of the trend where every batch is another."""
+    whole, high, steps = chosen.trend, chosen.peak, chosen.series.steps
+    if chosen.series.split == "eval":
+        values = chosen.series.values
+        first, top, last = values[0], values[steps == high.step][0], values[-1]
+    else:
+        first, top, last = whole.start, chosen.after.start, whole.end
+    places = [f"{first:.4g} at step {steps[0]}"]
+    if steps[0] < high.step < steps[-1]:
+        places.append(
+            f"{top:.4g} at step {high.step}, where they were most likely (95 % confidence: "
+            f"{high.earliest} to {high.latest})"
+        )
+    places.append(f"{last:.4g} at step {steps[-1]}")
+    since = f"{_below(last - top)} the peak and " if len(places) == 3 else ""
+    return (
+        f"chosen responses went from {', to '.join(places)}: {since}{_below(last - first)} the "
+        f"start, in {chosen.unit} ({chosen.source}); the trend over all readings, which scatter "
+        f"by {whole.noise:.2g}, is {measured(whole.moved, whole.error, sign=True)}"
     )
-    lost = f"{measured(-whole.moved, whole.error)} {unit} less than at the start{times}"
-    first, last = level(whole.start, whole.error), level(whole.end, whole.error)
-    if not peaked:
-        return f"chosen responses have fallen from {first} to {last}: {lost} ({chosen.source})"
-    high, after = chosen.peak, chosen.after
-    top = level(_highest(chosen), after.error)
-    text = (
-        f"chosen responses rose from {first} to {top} at step {high.step} (with 95 % confidence "
-        f"between {high.earliest} and {high.latest}) and have fallen to {last} since: "
-        f"{measured(-after.moved, after.error)} {unit} less than there"
-    )
-    return f"{text}, {lost if chosen.down() else 'not below the start'} ({chosen.source})"
 
 
-def _highest(chosen: Watched) -> float:
-    return float(chosen.series.values[chosen.series.steps == chosen.peak.step][0])
+def _below(change: float) -> str:
+    return f"{abs(change):.3g} {'below' if change < 0 else 'above'}"
 
 
 def _loss(log: RunLog) -> str:
