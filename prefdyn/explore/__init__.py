@@ -1,10 +1,10 @@
 """The explorable page: one HTML file with the dynamics of three responses in it.
 
 The sources beside this file are ES modules, in the order of what builds on what: ``mathematics.js``
-(the map) and ``stability.js`` (what it comes to) draw nothing; ``state.js`` holds what can be set
-and how a link says it, ``model.js`` what is shown of it; ``drawing.js``, ``simplex.js``,
-``charts.js``, ``controls.js``, ``words.js`` and ``tour.js`` are what is seen; ``numbers.js`` prints
-what the page computes; ``app.js`` is the page.
+(the map) and ``stability.js`` (what it comes to) draw nothing; ``tour.js`` is the guided tour,
+``state.js`` what can be set and how a link says it, ``model.js`` what is shown of it;
+``drawing.js``, ``simplex.js``, ``charts.js``, ``controls.js`` and ``words.js`` are what is seen;
+``numbers.js`` prints what the page computes; ``app.js`` is the page.
 """
 
 import json
@@ -16,6 +16,7 @@ SOURCES = Path(__file__).parent
 SCRIPTS = (
     "mathematics.js",
     "stability.js",
+    "tour.js",
     "state.js",
     "model.js",
     "drawing.js",
@@ -23,7 +24,6 @@ SCRIPTS = (
     "charts.js",
     "controls.js",
     "words.js",
-    "tour.js",
     "numbers.js",
     "app.js",
 )

@@ -47,6 +47,7 @@ export function stabilityView(picture, moved) {
   const edge = svg("path", { class: "edge", "clip-path": "url(#plane)" });
   const same = svg("path", { class: "same-point", "clip-path": "url(#plane)" });
   const point = svg("circle", { class: "now", r: 6 });
+  const handle = svg("circle", { class: "handle", r: 24 });
   const calm = { class: "calm", x: left, y: top, width: right - left, height: bottom - top };
   picture.append(clip, svg("rect", calm), moving);
   axes(
@@ -62,6 +63,7 @@ export function stabilityView(picture, moved) {
     same, edge, ...words, point,
     text("α", right, bottom + 32, { class: "axis", "text-anchor": "end" }),
     text("β", 8, top + 6, { class: "axis" }),
+    handle,
   );
   // Beside the axis of beta, in the middle of the longest part of it that is unstable.
   const placeWord = (pieces) => {
@@ -83,6 +85,7 @@ export function stabilityView(picture, moved) {
   };
   slider2d(
     picture,
+    handle,
     ([px, py]) => set(x.inverse(px), y.inverse(py)),
     ([across, up], fine) => {
       set(shown.alpha + across * (fine ? 0.005 : 0.02),
@@ -93,8 +96,10 @@ export function stabilityView(picture, moved) {
   return {
     draw({ state }) {
       shown = state;
-      point.setAttribute("cx", x(state.alpha));
-      point.setAttribute("cy", y(Math.log10(state.beta)));
+      for (const mark of [point, handle]) {
+        mark.setAttribute("cx", x(state.alpha));
+        mark.setAttribute("cy", y(Math.log10(state.beta)));
+      }
       picture.setAttribute("aria-valuenow", state.beta);
       picture.setAttribute("aria-valuetext", `alpha ${state.alpha}, beta ${state.beta}`);
       const tau = (1 - state.alpha) * state.beta;

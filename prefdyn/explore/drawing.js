@@ -53,18 +53,26 @@ export function pointer(picture, event) {
 /**
  * Let a picture be a two-dimensional slider: dragged with a pointer, moved with the arrow keys.
  *
+ * A mouse may drag from anywhere. A finger drags the handle only, since elsewhere it scrolls the
+ * page, and taps.
+ *
  * @param {SVGElement} picture
+ * @param {SVGElement} handle An invisible part of the picture around what is dragged.
  * @param {(point: number[]) => void} place Called with a position in view-box coordinates.
  * @param {(direction: number[], fine: boolean) => void} nudge Called with (right, up) of -1, 0, 1.
  */
-export function slider2d(picture, place, nudge) {
+export function slider2d(picture, handle, place, nudge) {
   picture.addEventListener("pointerdown", (event) => {
+    if (event.pointerType === "touch" && event.target !== handle) return;
     picture.setPointerCapture(event.pointerId);
     picture.focus({ preventScroll: true });
     place(pointer(picture, event));
   });
   picture.addEventListener("pointermove", (event) => {
     if (picture.hasPointerCapture(event.pointerId)) place(pointer(picture, event));
+  });
+  picture.addEventListener("click", (event) => {
+    if (event.pointerType === "touch") place(pointer(picture, event));
   });
   const directions = {
     ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1],

@@ -52,9 +52,11 @@ export function simplexView(picture, moved) {
     picture.append(label);
     return label;
   });
+  add("handle", "circle", { r: 26 });
   let start = [1 / 3, 1 / 3, 1 / 3];
   slider2d(
     picture,
+    parts.handle,
     (point) => moved(policyAt(point)),
     ([right, up], fine) => {
       const [x, y] = project(start);
@@ -71,6 +73,8 @@ export function simplexView(picture, moved) {
       parts.field.setAttribute("d", policies ? field(state) : "");
       const [x, y] = project(start);
       parts.start.setAttribute("transform", `translate(${x - 6} ${y - 6}) rotate(45 6 6)`);
+      parts.handle.setAttribute("cx", x);
+      parts.handle.setAttribute("cy", y);
       parts["start-label"].textContent = "start";
       parts["start-label"].setAttribute("x", x - 14);
       parts["start-label"].setAttribute("y", y + 4);

@@ -1,5 +1,7 @@
 /** Everything that can be set, what it may be, and how it is written after the # of the address. */
 
+import { STEPS } from "./tour.js";
+
 /** Lowest and highest value of each number. */
 export const RANGES = {
   alpha: [0, 0.99],
@@ -7,7 +9,7 @@ export const RANGES = {
   lam: [0, 1],
   kappa: [0.01, 1],
   rounds: [10, 2000],
-  tour: [0, 7],
+  tour: [0, STEPS.length],
 };
 const WHOLE = ["rounds", "tour"];
 

@@ -205,6 +205,16 @@ def test_keys_move_the_start_and_the_recipe(used):
     assert used["told"][0].startswith("rock ")
 
 
+def test_a_finger_drags_the_handle_and_scrolls_elsewhere(used):
+    assert used["touched"] == used["moved"]["start"]
+    dragged, outside = (list(map(float, used[key].split(","))) for key in ("dragged", "outside"))
+    assert dragged[1] == pytest.approx(dragged[2], abs=0.01)
+    assert 0.3 < dragged[0] < 0.5
+    assert outside[1] > 0.98
+    assert min(outside) > 0
+    assert sum(outside) == pytest.approx(1, abs=1e-12)
+
+
 def test_space_plays_except_on_buttons(used):
     assert used["before"] == "Play"
     assert used["taken"]

@@ -27,6 +27,22 @@ key("#plane-chart", "ArrowUp"); key("#plane-chart", "ArrowRight");
 await wait(3000);
 found.moved = hash();
 found.told = [$("#simplex"), $("#plane-chart")].map((s) => s.getAttribute("aria-valuetext"));
+
+// Drag with a mouse from anywhere, with a finger from the handle only.
+const press = (selector, type, [x, y], pointerType) => {
+  const box = $("#simplex").getBoundingClientRect();
+  const place = {clientX: box.left + x * box.width, clientY: box.top + y * box.height};
+  const own = {pointerId: 1, pointerType, bubbles: true, ...place};
+  $(selector).dispatchEvent(new PointerEvent(type, own));
+};
+$("#simplex").setPointerCapture = () => null;  // there is no real pointer to capture
+$("#simplex").hasPointerCapture = () => true;
+press("#simplex", "pointerdown", [0.5, 0.6], "touch"); await wait(300);
+found.touched = hash().start;
+press("#simplex .handle", "pointerdown", [0.5, 0.6], "touch"); await wait(300);
+found.dragged = hash().start;
+press("#simplex", "pointermove", [-1, 3], "mouse"); await wait(300);
+found.outside = hash().start;
 found.before = $("#play").textContent;
 found.taken = key("body", " ");
 found.playing = $("#play").textContent;
