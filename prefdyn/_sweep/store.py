@@ -24,7 +24,9 @@ from prefdyn._sweep.blocks import Grid
 from prefdyn._sweep.compute import Refused, Result
 
 MARKS = "sweep"
-FORMAT = 2
+DESCRIBED = "described.json"
+"""Digests of everything that a store holds before its first block and that no block changes."""
+FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,7 @@ def create(
             )
         group.create_group(MARKS, attributes={"format": FORMAT, **identity})
         _consolidate(temporary)
+        (temporary / MARKS / DESCRIBED).write_text(json.dumps(_digests(temporary)))
         temporary.chmod(0o755)  # temporary folders are born private
         temporary.rename(path)
     except BaseException:
@@ -198,8 +201,7 @@ def reopen(path: Path, grid: Grid, results: dict[str, Result], identity: dict[st
                 f"{path} belongs to another sweep: its {name} is {_short(there)}, not "
                 f"{_short(wanted)}; give another out, or the settings it was begun with."
             )
-    for name in (*results, *identity["axes"]):
-        _described(path / name)
+    _check_description(path)
     for part in path.rglob("*.partial"):  # what zarr had begun to write when it was killed
         part.unlink()
     return Store(path, grid, results)
@@ -222,11 +224,36 @@ def stored_identity(path: Path) -> dict[str, Any]:
         ) from None
 
 
+def _digests(path: Path) -> dict[str, str]:
+    """Digest of every file but the group's own description, which says when the map is complete."""
+    files = (file for file in path.rglob("*") if file.is_file() and file != path / "zarr.json")
+    return {str(file.relative_to(path).as_posix()): _digest_of(file) for file in files}
+
+
+def _digest_of(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _check_description(path: Path) -> None:
+    """Compare what a store held before its first block with what was written then."""
+    try:
+        written = dict(json.loads((path / MARKS / DESCRIBED).read_text()))
+    except (OSError, ValueError, TypeError, RecursionError):
+        written = {f"{MARKS}/{DESCRIBED}": None}
+    for name, expected in written.items():
+        try:
+            sound = _digest_of(path / name) == expected
+        except (OSError, ValueError):
+            sound = False
+        if not sound:
+            raise InputError(f"{path / name} is missing or damaged: give another out.")
+
+
 def _described(path: Path) -> Any:
-    """What zarr wrote of a group or an array, which the copy that is opened need not show."""
+    """What zarr wrote of a group."""
     try:
         return json.loads((path / "zarr.json").read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise InputError(f"{path / 'zarr.json'} is missing or damaged: give another out.") from None
 
 
@@ -241,7 +268,11 @@ def digest(arrays: dict[str, np.ndarray]) -> str:
 def _opened(path: Path, mode: Any) -> Any:
     import zarr
 
-    return zarr.open_group(path, mode=mode)
+    # The consolidated copy of all descriptions is for readers; this looks at the arrays' own.
+    try:
+        return zarr.open_group(path, mode=mode, use_consolidated=False)
+    except (ValueError, KeyError, TypeError, OSError, RecursionError):
+        raise InputError(f"{path / 'zarr.json'} is missing or damaged: give another out.") from None
 
 
 def _consolidate(path: Path) -> None:
