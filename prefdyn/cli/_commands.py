@@ -33,6 +33,8 @@ COMMANDS = {
     "predict": "Rank preference pairs by what they will do.",
     "train": "Train a language model, and watch it.",
     "validate": "Test the predictions on a language model.",
+    "doctor": "Check what is installed, and what works.",
+    "completion": "Let the shell complete commands and options.",
 }
 """What there is, in the order of the help; NAME is the class ``Name`` of the module ``_name``."""
 

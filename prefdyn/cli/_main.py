@@ -76,7 +76,7 @@ def _run(words: list[str]) -> int:
         with working("working"):
             answer = command.answer()
         show(command, answer)
-        return ANSWERED
+        return command.exit_code(answer) if hasattr(command, "exit_code") else ANSWERED
     except KeyboardInterrupt:
         _tell(f"interrupted; {_left_behind(command, words)}")
         return INTERRUPTED

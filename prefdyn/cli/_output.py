@@ -12,6 +12,24 @@ NARROW = 80
 """Columns where the output is not a terminal."""
 LISTED = 20
 """Responses of a policy that are listed before the rest is added up."""
+JUDGED = ("verdict", "outcome", "holds", "severity", "state")
+"""Names of facts and headings of columns whose words are coloured, on a terminal, by meaning."""
+MEANING = {
+    "green": (
+        "certified",
+        "locally stable",
+        "converges",
+        "holds",
+        "yes",
+        "info",
+        "good",
+        "healthy",
+    ),
+    "yellow": ("bistable", "reported", "warning", "missing", "old"),
+    "red": ("unstable", "oscillates", "collapses", "fails", "no", "alarm", "bad"),
+    "dim": ("not run", "skipped", "not installed"),
+}
+"""What a verdict's colour is, by how the word begins."""
 
 
 def show(command: Any, answer: dict[str, Any]) -> None:
@@ -32,7 +50,7 @@ def show(command: Any, answer: dict[str, Any]) -> None:
     console = Console(width=width, markup=False, highlight=False, emoji=False)
     with console.capture() as captured:
         for part in command.rendered(answer, console.width):
-            console.print(part)
+            console.print(part, crop=False)
     print(_tidy(captured.get()))
 
 
@@ -55,6 +73,23 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not abs(value) < float("inf"):
         return None
     return value
+
+
+def coloured(word: str) -> Any:
+    """A verdict in the colour of its meaning; other words as they are."""
+    from rich.text import Text
+
+    for colour, words in MEANING.items():
+        if any(re.match(rf"{known}\b", word) for known in words):
+            return Text(word, style=colour)
+    return word
+
+
+def verbatim(text: str) -> Any:
+    """Text whose lines are left as they are, however long."""
+    from rich.text import Text
+
+    return Text(text, no_wrap=True, overflow="ignore")
 
 
 def number(value: float) -> str:
@@ -83,8 +118,14 @@ def table(
     for k, heading in enumerate(headings):
         numbers = all(isinstance(row[k], (int, float)) for row in rows)
         made.add_column(heading, justify="right" if numbers else "left", overflow="fold")
+
+    def shown(heading: str, cell: Any) -> Any:
+        if isinstance(cell, (int, float)):
+            return form(cell)
+        return coloured(cell) if heading in JUDGED and isinstance(cell, str) else cell
+
     for row in rows:
-        made.add_row(*(form(cell) if isinstance(cell, (int, float)) else cell for cell in row))
+        made.add_row(*map(shown, headings, row))
     return made
 
 
@@ -108,5 +149,5 @@ def facts(**values: Any) -> Any:
     for name, value in values.items():
         if value is not None:
             text = value if isinstance(value, str) else number(value)
-            made.add_row(name.replace("_", " "), text)
+            made.add_row(name.replace("_", " "), coloured(text) if name in JUDGED else text)
     return made
