@@ -13,6 +13,8 @@ import tyro
 from figures import ORDER, OUTPUT
 from figures._make import key_of, make, stored
 from figures._pool import Job, Outcome, run
+from prefdyn import InputError
+from prefdyn._files import exclusive
 from prefdyn._progress import track
 
 
@@ -38,6 +40,16 @@ def main(arguments: list[str] | None = None) -> int:
             f"There is no figure {unknown[0]!r}: choose from {', '.join(ORDER)}.", file=sys.stderr
         )
         return 2
+    try:
+        with exclusive(OUTPUT):
+            return _draw(options)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _draw(options: Options) -> int:
+    """Do what is asked for, and say what came of it."""
     began = time.perf_counter()
     outcomes = _outcomes(_jobs(options))
     seconds = time.perf_counter() - began

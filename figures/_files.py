@@ -1,25 +1,17 @@
 """Files written whole or not at all, and records that know what they were made from."""
 
 import json
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from prefdyn import _files as files
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Let `write` fill a temporary file beside `path`, then put it in place in one move."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".writing-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        write(temporary)
-        temporary.chmod(0o644)  # temporary files are born private
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    files.write_atomically(path, write)
 
 
 def read_record(path: Path, key: str) -> dict[str, Any] | None:
