@@ -37,7 +37,7 @@ const ISO = Array.from({ length: 61 }, (_, k) => 1 - (1 - k / 60) ** 3);
 
 /** The plane of alpha and beta; `moved` is called with a new alpha and beta. */
 export function stabilityView(picture, moved) {
-  const frame = [46, 12, 348, 262];
+  const frame = [46, 16, 348, 262];
   const [left, top, right, bottom] = frame;
   const x = scale(RANGES.alpha, [left, right]);
   const y = scale(RANGES.beta.map(Math.log10), [bottom, top]);
@@ -62,7 +62,7 @@ export function stabilityView(picture, moved) {
   picture.append(
     same, edge, ...words, point,
     text("α", right, bottom + 32, { class: "axis", "text-anchor": "end" }),
-    text("β", 8, top + 6, { class: "axis" }),
+    text("β", left, top - 4, { class: "axis", "text-anchor": "middle" }),
     handle,
   );
   // Beside the axis of beta, in the middle of the longest part of it that is unstable.
@@ -94,8 +94,9 @@ export function stabilityView(picture, moved) {
   );
 
   return {
-    draw({ state }) {
+    draw({ state, found }) {
       shown = state;
+      picture.classList.toggle("unknown", !found);
       for (const mark of [point, handle]) {
         mark.setAttribute("cx", x(state.alpha));
         mark.setAttribute("cy", y(Math.log10(state.beta)));
