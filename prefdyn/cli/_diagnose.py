@@ -61,9 +61,9 @@ class Diagnose:
         from prefdyn.cli._output import facts, table
 
         log = answer["log"]
-        yield from answer["sentences"]
+        yield from (f"{sentence}\n" for sentence in answer["sentences"])
         for name, why in answer["refused"].items():
-            yield f"Not judged: {name}: {why}"
+            yield f"Not judged: {name.replace('_', ' ')}: {why}"
         settings = ", ".join(f"{name} = {value}" for name, value in log["settings"].items())
         yield ""
         yield facts(

@@ -123,6 +123,7 @@ def test_of_several_runs_one_is_read(read):
     assert read("w.csv", WANDB, run="b - x").series["train/loss"].values.tolist() == [0.4, 0.3]
     log = read("w.csv", WANDB, run="a")
     assert (log.format, log.series["train/loss"].steps.tolist()) == ("wandb CSV", [1])
+    assert log.unknown == ()
     with pytest.raises(InputError, match=r"holds 2 runs \('a', 'b - x'\)"):
         read("w.csv", WANDB)
     with pytest.raises(InputError, match="holds no run 'c'"):

@@ -53,6 +53,9 @@ def test_without_a_reference_the_line_meets_the_origin(read, prefix):
     assert log.settings["reference_free"] is True
     assert log.settings["beta"] == 2.0
     assert any("has no reference model" in note for note in log.notes)
+    assert any("sums were assumed" in note for note in log.notes)
+    named = read(rows(2.0, 0.0, prefix, scale=0.01, nll_loss=1.0), {"loss_type": "simpo"})
+    assert not any("sums were assumed" in note for note in named.notes)
 
 
 def test_nothing_is_read_off_other_batches_or_a_moving_reference(read):
@@ -64,17 +67,13 @@ def test_nothing_is_read_off_other_batches_or_a_moving_reference(read):
     log = read(batches)
     assert "beta" not in log.settings
     assert any("another batch every time" in note for note in log.notes)
-    moving = [
-        row | {f"eval_rewards/{side}": row[f"eval_rewards/{side}"] * (1 + (row["step"] > 4))}
-        for row in rows(0.1, -100.0)
-        for side in ["chosen"]
-    ]
-    assert (
-        "beta"
-        not in read(
-            [row | {"eval_rewards/rejected": row["eval_rewards/chosen"]} for row in moving]
-        ).settings
-    )
+    # A reference that follows: rewards of both sides bend in the same way.
+    bent = [
+        {"step": int(k)} | {f"eval_logps/{side}": c for side in ("chosen", "rejected")}
+        | {f"eval_rewards/{side}": 0.1 * (c + 100) / (1 + k) for side in ("chosen", "rejected")}
+        for k, c in zip(STEP, CHOSEN, strict=True)
+    ]  # fmt: skip
+    assert "beta" not in read(bent).settings
     assert "beta" not in read(rows(0.1, -100.0)[:3]).settings
 
 
