@@ -7,7 +7,6 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from _ext import claims_pages, gallery, pictures, reference, tables  # noqa: E402
-from _ext.files import write  # noqa: E402
 
 import prefdyn  # noqa: E402
 from prefdyn import explore  # noqa: E402
@@ -44,7 +43,6 @@ html_theme = "furo"
 html_title = "prefdyn"
 html_static_path = ["_static"]
 html_css_files = ["house.css"]
-html_extra_path = ["_generated/alone"]
 
 
 def write_pages(app) -> None:
@@ -54,11 +52,17 @@ def write_pages(app) -> None:
     claims_pages.write_pages()
     tables.write_pages()
     reference.write_pages()
-    write("alone/explorable.html", explore.page())
+
+
+def write_explorable(app, exception) -> None:
+    """The explorable page stands on its own, beside the pages of the documentation."""
+    if exception is None:
+        (Path(app.outdir) / "explorable.html").write_text(explore.page(), "utf-8")
 
 
 def setup(app) -> None:
-    """Register the hook, before the gallery's own."""
+    """Register the hooks, the first of them before the gallery's own."""
     app.connect("builder-inited", write_pages, priority=1)
     app.connect("missing-reference", reference.find_elsewhere)
     app.connect("autodoc-process-docstring", reference.examples_without_heading, priority=1)
+    app.connect("build-finished", write_explorable)

@@ -1,23 +1,52 @@
-"""Every example a reader may copy runs, and shows what it says it shows."""
+"""Every example a reader may copy runs and shows what it says, and every link leads somewhere."""
 
 import doctest
 import importlib
 import pkgutil
 import re
+import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+import figures
 import prefdyn
+from prefdyn import claims
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*(ROOT / "docs").glob("*.md"), *ROOT.glob("README.md")])
+DOCS = ROOT / "docs"
+PAGES = sorted([*DOCS.glob("*.md"), *DOCS.glob("tutorials/*.md"), ROOT / "README.md"])
+PROSE = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(prefdyn.__path__, "prefdyn."))
+GENERATED = {"claims.md", "api.md", "validation.md", "gallery/index.rst"}
+"""Pages that the documentation's build writes and that others link to."""
 
 
 def python_blocks(page: Path) -> str:
     """The Python blocks of a page, in order, as one script."""
     return "\n".join(re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S))
+
+
+def links(page: Path) -> list[str]:
+    """Relative targets of a page's links and pictures, without their anchors; code is no prose."""
+    text = re.sub(r"^```.*?^```$|`[^`\n]+`", "code", page.read_text(), flags=re.M | re.S)
+    targets = [re.sub(r"\s", "", found) for found in re.findall(r"\]\(([^)]+)\)", text)]
+    outside = ("http:", "https:", "mailto:", "#")
+    return [t.partition("#")[0] for t in targets if not t.startswith(outside)]
+
+
+def leads_somewhere(page: Path, target: str) -> bool:
+    """Whether a target is a file, a generated page, or a picture that the page's code saves."""
+    path = (page.parent / target).resolve()
+    if path.is_relative_to(DOCS / "_generated"):
+        name = str(path.relative_to(DOCS / "_generated"))
+        picture = name.startswith("pictures/") and f'"{path.name}"' in python_blocks(page)
+        return picture or name in GENERATED or f"{name}.md" in GENERATED
+    suffixless = page.is_relative_to(DOCS) and path.with_name(f"{path.name}.md").exists()
+    return path.exists() or suffixless
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -30,7 +59,56 @@ def test_pages_have_code():
     assert sum(bool(python_blocks(page)) for page in PAGES) >= 2
 
 
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.stem)
+def test_relative_links_lead_somewhere(page):
+    assert [target for target in links(page) if not leads_somewhere(page, target)] == []
+
+
+def test_dead_links_are_seen(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "[one](here.md#part) [two](\nnowhere.md) `[three](code.md)` [four](https://a.b)"
+    )
+    (tmp_path / "here.md").touch()
+    assert links(page) == ["here.md", "nowhere.md"]
+    assert [leads_somewhere(page, target) for target in links(page)] == [True, False]
+
+
+def test_every_page_is_in_the_navigation():
+    lists = re.findall(r"^```{toctree}\n(.*?)^```$", (DOCS / "index.md").read_text(), re.M | re.S)
+    listed = {line for text in lists for line in text.split() if not line.startswith(":")}
+    pages = {str(p.relative_to(DOCS).with_suffix("")) for p in PAGES if p.is_relative_to(DOCS)}
+    assert pages - listed == {"index"}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_docstring_examples(name):
     outcome = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
     assert outcome.failed == 0
+
+
+def test_citation_agrees_with_the_project():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= citation.keys()
+    assert [author["name"] for author in citation["authors"]] == [
+        author["name"] for author in project["authors"]
+    ]
+    assert str(citation["version"]) == project["version"]
+    assert citation["license"] == project["license"]
+
+
+@pytest.mark.slow
+def test_the_documentation_is_built_without_a_warning(tmp_path):
+    build = ["-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(tmp_path)]
+    run = subprocess.run([sys.executable, *build], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    families = [page.read_text() for page in tmp_path.glob("_generated/claims/*.html")]
+    for claim in claims.all():
+        assert sum(f'id="claim-{claim.id.lower()}"' in page for page in families) == 1
+    for name in figures.ORDER:
+        (page,) = tmp_path.glob(f"_generated/gallery/*/plot_{name}.html")
+        module = importlib.import_module(f"figures.plot_{name}")
+        assert all(f"#claim-{id.lower()}" in page.read_text() for id in module.CLAIMS)
+        assert any(f"/{page.name}" in family for family in families)

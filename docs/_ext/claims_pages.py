@@ -3,9 +3,11 @@
 import ast
 import inspect
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from html import escape
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -15,6 +17,7 @@ from _ext.files import ROOT, arxiv_links, write
 from _ext.topics import TOPICS, heading, modules, prose, topic_of
 from analysis import Check, _harness
 from analysis._cache import CACHE, source_key
+from figures._report import greek
 from prefdyn import claims
 
 WORDS = {"holds": "✓ holds", "fails": "✗ fails", "reported": "○ reported", "not_run": "– not run"}
@@ -186,5 +189,5 @@ def definitions(path: Path) -> dict[str, str]:
 
 
 def html(text: str) -> str:
-    """Plain text inside HTML."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """A line of a docstring as HTML."""
+    return re.sub(r"``(.+?)``", r"<code>\1</code>", escape(greek(text), quote=False))

@@ -146,7 +146,7 @@ def stored_picture(block: Any, variables: dict[str, Any], configuration: dict[st
         ".. rubric:: Script",
         "",
         f"Run it with ``python -m figures {name}``: data, picture and record go to "
-        f"``figures/output``. Seed {record['seed']}; {record['seconds']:g} s.",
+        f"``figures/output``. Seed {record['seed']}; it took {record['seconds']:.0f} s.",
         "",
     ]
     return "\n".join(lines)
