@@ -35,6 +35,7 @@ function presetOf(wins) {
 /** Change part of the state; everything is drawn again. */
 function change(part) {
   state = { ...state, ...part };
+  tell(null);
   stop();
   update();
 }
@@ -119,9 +120,9 @@ function showControls() {
   byId("tour-number").textContent = step ? `Tour, ${state.tour} of ${STEPS.length}` : "";
   byId("tour-title").textContent = step ? step.title : "";
   byId("tour-text").textContent = step ? step.text : "";
+  const next = state.tour < STEPS.length ? "Next" : "Finish";
   byId("tour-back").disabled = state.tour <= 1;
-  byId("tour-next").disabled = state.tour === STEPS.length;
-  byId("tour-next").textContent = step ? "Next" : "Take the tour";
+  byId("tour-next").textContent = step ? next : "Take the tour";
 }
 
 function tell(sentence) {
@@ -130,11 +131,14 @@ function tell(sentence) {
 }
 
 function goTo(number) {
-  state = { ...DEFAULTS, ...STEPS[number - 1].set, tour: number };
-  stop();
-  tell(null);
-  update();
+  change({ ...DEFAULTS, ...STEPS[number - 1].set, tour: number });
   if (!still.matches) play();
+}
+
+/** Leave the tour as it stands; its button stays, and keeps the focus. */
+function endTour() {
+  change({ tour: 0 });
+  byId("tour-next").focus();
 }
 
 function play() {
@@ -189,14 +193,14 @@ function listen() {
     stop();
     showRound(Number(event.target.value));
   });
-  on("tour-next", () => goTo(state.tour + 1));
-  on("tour-back", () => goTo(state.tour - 1));
-  on("tour-again", () => goTo(state.tour));
-  on("tour-close", () => change({ tour: 0 }));
-  on("reset", () => {
-    tell(null);
-    change({ ...DEFAULTS });
+  on("tour-next", () => (state.tour < STEPS.length ? goTo(state.tour + 1) : endTour()));
+  on("tour-back", () => {
+    goTo(state.tour - 1);
+    if (state.tour === 1) byId("tour-next").focus(); // Back has had its day
   });
+  on("tour-again", () => goTo(state.tour));
+  on("tour-close", endTour);
+  on("reset", () => change({ ...DEFAULTS }));
   on("copy", async () => {
     remember();
     try {

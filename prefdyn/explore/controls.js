@@ -33,7 +33,7 @@ const RATIO = {
  * @param {{key: string, name: string, about?: string, step?: number, ratio?: boolean}} what
  * @param {number[]} range
  * @param {(value: number) => void} changed
- * @param {(problem: string | null) => void} refused Called with a sentence, null when all is well.
+ * @param {(problem: string) => void} refused Called with a sentence, in place of `changed`.
  * @returns {{element: HTMLElement, show: (value: number, name?: string) => void}}
  */
 export function control({ key, name, about, step, ratio }, range, changed, refused) {
@@ -46,16 +46,14 @@ export function control({ key, name, about, step, ratio }, range, changed, refus
   const slider = element("input", { type: "range", ...limits, "aria-label": `${name}, slider` });
   if (about) field.setAttribute("aria-describedby", `${key}-about`);
   slider.addEventListener("input", () => {
-    field.classList.remove("bad");
-    refused(null);
     changed(way.value(Number(slider.value)));
   });
   field.addEventListener("change", () => {
     const value = field.value === "" ? NaN : Number(field.value);
     const rule = key in RANGES ? wrong(key, value) : outside(value, range);
     field.classList.toggle("bad", Boolean(rule));
-    refused(rule && `${label.textContent}: ${rule}`);
-    if (!rule) changed(value);
+    if (rule) refused(`${label.textContent}: ${rule}`);
+    else changed(value);
   });
   const hint = about ? [element("span", { class: "hint", id: `${key}-about` }, about)] : [];
   const named = element("p", {}, label, ...hint);

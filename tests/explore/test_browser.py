@@ -194,6 +194,10 @@ def test_tour_sets_the_page(used):
     assert (used["second"]["busy"], used["second"]["status"]) == ("false", "status")
 
 
+def test_closing_the_tour_keeps_the_focus(used):
+    assert used["closed"] == ["tour-next", "Take the tour"]
+
+
 def test_keys_move_the_start_and_the_recipe(used):
     before, after = used["second"]["hash"], used["moved"]
     start = [list(map(float, h["start"].split(","))) for h in (before, after)]
@@ -225,6 +229,7 @@ def test_space_plays_except_on_buttons(used):
 def test_fields_and_links_say_what_is_wrong(used):
     assert "give a number from 0.001 to 10" in used["refused"]
     assert used["accepted"] == "0.125"
+    assert used["cleared"]
     assert used["dpo"] == "dpo"
     assert used["bad"]["shown"]
     assert "beta=low: give a number" in used["bad"]["message"]
