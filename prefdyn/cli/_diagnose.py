@@ -62,8 +62,6 @@ class Diagnose:
 
         log = answer["log"]
         yield from (f"{sentence}\n" for sentence in answer["sentences"])
-        for name, why in answer["refused"].items():
-            yield f"Not judged: {name.replace('_', ' ')}: {why}"
         settings = ", ".join(f"{name} = {value}" for name, value in log["settings"].items())
         yield ""
         yield facts(

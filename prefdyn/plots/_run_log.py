@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 
 from prefdyn._errors import InputError
 from prefdyn.plots._axes import FAINT, INK, SOFT, colour
-from prefdyn.plots._rounds import DOTS
 from prefdyn.plots.house import GREY, figure
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ _UPPER = (
 _LOWER = (
     ("reward margin", "reward_margin"),
     ("entropy (nats per token)", "entropy"),
-    ("mass on the responses", "mass_inside"),
+    ("mass inside", "mass_inside"),
     ("share of pairs won", "accuracy"),
     ("loss", "loss"),
 )
@@ -36,6 +35,8 @@ _SEVERITY: dict[str, dict[str, Any]] = {
 """How the line of a finding is drawn, worst first; nothing needs to be done about the others."""
 LABELLED = 6
 """Curves of a panel that are drawn; the labels of more would not fit."""
+DOTS = 100
+"""With more readings than this, dots would merge and only the line is drawn."""
 _APART = 0.075
 """Least distance between two labels, as a share of the axes' height."""
 
@@ -141,7 +142,7 @@ def _lower(log: "RunLog", upper: str) -> Curve | None:
 def _draw(ax: Axes, curve: Curve, shade: str) -> None:
     _, steps, values = curve
     marker = "." if len(steps) <= DOTS else ""
-    ax.plot(steps, values, color=shade, linewidth=1.1, marker=marker, markersize=4)
+    ax.plot(steps, values, color=shade, linewidth=0.9, marker=marker, markersize=4)
 
 
 def _label(ax: Axes, curves: Sequence[Curve]) -> None:
