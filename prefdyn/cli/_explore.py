@@ -16,9 +16,9 @@ class Explore:
 
     One HTML file that works offline, on a phone too; share what it shows by its address.
 
-    For example:
-      prefdyn explore --open
-      prefdyn explore --out talk/explore.html
+    For example, with --open to see it at once:
+      prefdyn explore
+      prefdyn explore --out "my talk.html"
     """
 
     out: Annotated[Path, arg(metavar="FILE", help_behavior_hint="(default: explore.html)")] = Path(
