@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 REFERENCE_GAMES = ("rps:0.1", "rps:0.4", "cyclic", "minneapolis", "pandalm", "arxiv")
 """Games that a pipeline is tried on where none is given."""
+SMALL_GAMES = REFERENCE_GAMES[:3]
+"""The same for objectives other than IPO and DPO, whose rounds take seconds on more responses."""
 Share = Annotated[float | None, arg(metavar="SHARE", help_behavior_hint="")]
 Count = Annotated[int | None, arg(metavar="N", help_behavior_hint="")]
 
@@ -91,7 +93,7 @@ class Advise:
             "notes": made.notes,
             "every_game": everywhere(made),
             "game": game and described_game(str(self.game), game),
-            "outlook": game and _outlook(self._judged(made, game, self.far_starts)),
+            "outlook": game and asdict(self._judged(made, game, self.far_starts)),
             "games": [] if game or made.needs_tokens else list(self._tried(made)),
         }
 
@@ -126,14 +128,18 @@ class Advise:
             yield "Beta is per token: give --tokens to get a verdict."
 
     def _judged(self, made: "Translation", game: Any, far_starts: int) -> "Outlook":
+        from prefdyn._progress import working
         from prefdyn.pipeline import judge
 
-        return judge(made, game, far_starts=far_starts, seed=self.seed)
+        with working("judging"):
+            return judge(made, game, far_starts=far_starts, seed=self.seed)
 
     def _tried(self, made: "Translation") -> Iterator[dict[str, Any]]:
-        for name in REFERENCE_GAMES:
-            found = self._judged(made, one_game(name), 0)
-            yield {"name": name, **_outlook(found)}
+        from prefdyn._progress import track
+
+        names = REFERENCE_GAMES if isinstance(made.on_table, str) else SMALL_GAMES
+        for name in track(names, "games"):
+            yield {"name": name, **asdict(self._judged(made, one_game(name), 0))}
 
 
 def _recipe(made: "Translation") -> dict[str, Any]:
@@ -144,10 +150,6 @@ def _recipe(made: "Translation") -> dict[str, Any]:
         "trained": made.objective.id,
         **{name: getattr(made, name) for name in names},
     }
-
-
-def _outlook(found: "Outlook") -> dict[str, Any]:
-    return asdict(found)
 
 
 def _because(row: dict[str, Any]) -> str:

@@ -67,7 +67,7 @@ def judge(
         One game.
     far_starts
         Starts far from the fixed point that must come home before a recipe passes; 0 for the linear
-        analysis alone.
+        analysis alone, which objectives other than IPO and DPO always have.
     seed
         Seed of the random ones.
 
@@ -80,6 +80,8 @@ def judge(
         raise InputError(f"game is a batch of shape {game.batch_shape}: give one game.")
     if translation.needs_tokens:
         translation.rule(game)  # says what is missing
+    if translation.on_table not in DRIVEN:
+        far_starts = 0  # a general round is a Newton solve: hundreds of them take minutes
     try:
         if translation.kind == "one round":
             return _one_round(translation, game)

@@ -101,7 +101,8 @@ def sampled_from(config: Config, kind: str, lam: float, given: bool) -> Row:
             "data of a round",
             "lam = 1",
             "No setting says where a round's pairs come from.",
-            "All are new and from the policy, which turns most; give lam if some are replayed.",
+            "All pairs of a round are new and from the policy, which turns most; give lam if some "
+            "are replayed.",
             "MRS-1",
         )
     return Row("train_dataset", "lam = 0", "The pairs are a fixed set.")
@@ -120,7 +121,7 @@ def executed(config: Config, kind: str, kappa: float | None, steps: int | None) 
             "kappa (given)",
             f"kappa = {kappa:g}",
             "Fraction of the way to the optimum that a round goes.",
-            "It is the same for all responses.",
+            "kappa is the same for all responses.",
             "RND-1",
         )
     return Row(

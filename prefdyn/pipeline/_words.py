@@ -107,8 +107,8 @@ def _drifting(made: "Translation") -> Iterator[str]:
     mixing = made.mixing or 0.0
     yield (
         "The reference follows the policy and the data stay: both drift the same way without end, "
-        "on any game, and nothing can oscillate (PIPE-1). The pull of beta fades with every update of the "
-        "reference."
+        "on any game, and nothing can oscillate (PIPE-1). The pull of beta fades with every "
+        "update of the reference."
     )
     per = speed(mixing, made.kappa or 1.0)
     most = "" if made.kappa is not None else "at most "
@@ -203,7 +203,8 @@ def lagging(mixing: float, kappa: float | None, least: float) -> Iterator[str]:
     )
     yield (
         f"The reference lags, which damps: with a mixing of {mixing:.3g} a weak cycle settles if "
-        f"the steps between two updates go more than kappa = {least:.3g} of the way{state} (PIPE-2)."
+        f"the steps between two updates go more than kappa = {least:.3g} of the way{state} "
+        "(PIPE-2)."
     )
 
 
