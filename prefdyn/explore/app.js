@@ -35,6 +35,7 @@ function presetOf(wins) {
 /** Change part of the state; everything is drawn again. */
 function change(part) {
   state = { ...state, ...part };
+  markChanges(state);
   tell(null);
   stop();
   update();
@@ -131,8 +132,17 @@ function tell(sentence) {
 }
 
 function goTo(number) {
+  const before = state;
   change({ ...DEFAULTS, ...STEPS[number - 1].set, tour: number });
+  markChanges(before);
   if (!still.matches) play();
+}
+
+/** Point out which numbers differ from those of another state. */
+function markChanges(other) {
+  const mark = ({ element }, changed) => element.classList.toggle("changed", changed);
+  controls.forEach(({ key, view }) => mark(view, other[key] !== state[key]));
+  winControls.forEach((view, k) => mark(view, other.wins[k] !== state.wins[k]));
 }
 
 /** Leave the tour as it stands; its button stays, and keeps the focus. */

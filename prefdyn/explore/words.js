@@ -30,7 +30,10 @@ function headline(found, word, recipe) {
   if (word === "bistable") {
     return "Stable from nearby only: some far starts end somewhere else, and stay there.";
   }
-  if (word === "certified") return `Every start converges: ${certificate(recipe).statement}.`;
+  if (word === "certified") {
+    const { statement, claim } = certificate(recipe);
+    return `Every start converges: ${statement} (${claim}).`;
+  }
   if (found.radius < 1) {
     const tried = word ? ", and the far starts came home: evidence, not proof." : ".";
     return `Small disturbances die out${tried}`;

@@ -189,6 +189,7 @@ def test_tour_sets_the_page(used):
     assert used["second"]["tour"] == "It goes round for ever"
     assert used["second"]["word"] == "unstable"
     assert (used["second"]["hash"]["beta"], used["second"]["hash"]["tour"]) == ("0.2", "2")
+    assert used["second"]["changed"] == ["beta"]
     assert used["second"]["hollow"]
     assert used["second"]["cycle"] > 1000
     assert (used["second"]["busy"], used["second"]["status"]) == ("false", "status")

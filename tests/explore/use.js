@@ -19,6 +19,7 @@ $("#tour-next").click();
 await wait(3000);
 found.second = {
   tour: $("#tour-title").textContent, word: $("#word").textContent, hash: hash(),
+  changed: [...document.querySelectorAll(".changed input[type=number]")].map((each) => each.id),
   busy: $("#verdict").ariaBusy, status: $("#verdict").getAttribute("role"),
   cycle: $(".cycle").getAttribute("d").length, hollow: $(".fixed-point").matches(".hollow"),
 };
