@@ -157,23 +157,23 @@ def _because(row: dict[str, Any]) -> str:
 
 
 def _games_table(games: list[dict[str, Any]]) -> Any:
+    """What becomes of the pipeline on several games; columns that stay empty are left out."""
     from prefdyn.cli._output import number, table
 
     def cell(value: float | None) -> str:
         return "" if value is None else number(value)
 
-    return table(
-        "game",
-        "word",
-        "spectral radius",
-        "stable below kappa",
-        rows=(
-            [
-                game["name"],
-                game["word"],
-                cell(game["spectral_radius"]),
-                "any" if (game["largest_kappa"] or 0) > 1 else cell(game["largest_kappa"]),
-            ]
+    columns = {
+        "game": [game["name"] for game in games],
+        "word": [game["word"] for game in games],
+        "spectral radius": [cell(game["spectral_radius"]) for game in games],
+        "stable below kappa": [
+            "any" if (game["largest_kappa"] or 0) > 1 else cell(game["largest_kappa"])
             for game in games
-        ),
-    )
+        ],
+        "largest probability at rest": [
+            "" if game["policy"] is None else number(float(max(game["policy"]))) for game in games
+        ],
+    }
+    filled = {name: cells for name, cells in columns.items() if any(cells)}
+    return table(*filled, rows=zip(*filled.values(), strict=True))

@@ -93,7 +93,9 @@ def sampled_from(config: Config, kind: str, lam: float, given: bool) -> Row:
             "lam (given)",
             f"lam = {lam:g}",
             "Share of new pairs from the policy; the rest come from a fixed set.",
-            "Replayed pairs are a fixed mixture, not a growing memory of past rounds.",
+            "Replayed pairs are a fixed mixture, not a growing memory of past rounds."
+            if 0 < lam < 1
+            else None,
             "MRS-1",
         )
     if kind == "rounds":

@@ -51,7 +51,8 @@ class Translation:
         On that table; None where it waits for the length of a response, or for an objective
         without one.
     alpha, lam : float
-        Share of the policy in the next reference and in the next sampler.
+        Share of the policy in the next reference and in the next sampler; alpha is 1 where the
+        reference follows the policy, which keeps nothing of the first one.
     kappa : float or None
         Fraction of the way to a round's optimum that is executed; None where unknown.
     mixture : float or None
@@ -118,7 +119,8 @@ class Translation:
         if self.mixture is not None:
             rule: Rule = BestResponse(game, _known(self.beta), self.mixture)
         else:
-            rule = recipe(game, self.on_table, self.beta, self.alpha, self.lam)  # pyright: ignore
+            alpha = self.alpha if self.mixing is None else 0.0  # the reference moves by itself
+            rule = recipe(game, self.on_table, self.beta, alpha, self.lam)  # pyright: ignore
         if self.kappa is not None and self.kappa < 1 and not exact:
             rule = Inexact(rule, self.kappa)
         return rule if self.kind != "tracking" else TRDPO(rule, _known(self.mixing), every=1)
@@ -188,7 +190,7 @@ def translate(
     kind = _kind(config, mixing, rounds, rounds_from, given)
     alpha, lam = _shares(config, kind, rounds, rounds_from, given)
     if not found.reference:
-        alpha = 0.0
+        alpha = 0.0  # nothing depends on it
     periods = None if mixing is None or steps is None else steps // every
     rows = (
         *found.rows,
@@ -263,7 +265,7 @@ def _shares(
     if kind == "one round":
         return 0.0, 0.0
     if kind in ("drift", "tracking"):
-        return 0.0, lam or 0.0
+        return 1.0, lam or 0.0
     if config.trainer in ONLINE:
         return alpha or 0.0, 1.0 if lam is None else lam
     if alpha is None and rounds_from is None:
