@@ -24,8 +24,10 @@ LINE_DELAYS = (3, 6)
 SHUFFLES = 199
 """Shuffled copies that what is left is compared with; the p-value is then good to half a per cent
 at 0.05."""
-CHANCE = 0.05
-"""Memory in the errors that shuffled ones have as often as this is no memory."""
+NO_MEMORY = 0.05
+"""Errors that shuffled ones outdo in memory as often as this have none."""
+SOME_MEMORY = 0.005
+"""A sequence must do better to have any: a word about modes should be wrong once in 200 times."""
 DESCRIBED = 0.95
 """Share of the variance from which on modes describe a sequence whose errors keep some memory: a
 cycle of large size is no sum of a few modes, yet its first ones turn at its frequency."""
@@ -266,14 +268,14 @@ def _largest_rank(y: np.ndarray, m: int) -> int:
 def _at_rank(y: np.ndarray, m: int, rng: np.random.Generator) -> _Fit:
     """The fit of the smallest rank whose errors have no memory left."""
     errors = y - y.mean(axis=0)
-    if _without_memory(errors, m, rng):
+    if _outdone(errors, m, rng) > SOME_MEMORY:
         raise InsufficientData(
             f"the {len(y)} rounds move like noise, each regardless of the ones before: "
             "there is no mode to see; average over more prompts, or run more rounds."
         )
     for r in range(1, _largest_rank(y, m) + 1):
         fit = _fit(y, m, r)
-        if 1 - fit.described < EXACT or _without_memory(fit.errors, m, rng):
+        if 1 - fit.described < EXACT or _outdone(fit.errors, m, rng) > NO_MEMORY:
             return fit
     if fit.described < DESCRIBED:
         raise InsufficientData(
@@ -283,10 +285,11 @@ def _at_rank(y: np.ndarray, m: int, rng: np.random.Generator) -> _Fit:
     return fit
 
 
-def _without_memory(errors: np.ndarray, m: int, rng: np.random.Generator) -> bool:
+def _outdone(errors: np.ndarray, m: int, rng: np.random.Generator) -> float:
+    """How often shuffled errors have as much memory."""
     shuffled = np.stack([errors[rng.permutation(len(errors))] for _ in range(SHUFFLES)])
     above = np.sum(_memory(shuffled, m) >= _memory(errors, m))
-    return bool((1 + above) / (1 + SHUFFLES) > CHANCE)
+    return (1 + float(above)) / (1 + SHUFFLES)
 
 
 def _memory(y: np.ndarray, m: int) -> np.ndarray:

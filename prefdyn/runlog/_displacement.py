@@ -1,5 +1,7 @@
 """Whether chosen responses become less likely while the loss falls, and what gains."""
 
+import numpy as np
+
 from prefdyn.runlog._finding import Finding
 from prefdyn.runlog._log import RunLog
 from prefdyn.runlog._severity import limit
@@ -66,7 +68,8 @@ def _course(chosen: Watched) -> str:
         values = chosen.series.values
         first, top, last = values[0], values[steps == high.step][0], values[-1]
     else:
-        first, top, last = whole.start, chosen.after.start, whole.end
+        first, last = whole.start, whole.end
+        top = np.interp(high.step, whole.steps, whole.levels)
     places = [f"{first:.4g} at step {steps[0]}"]
     if steps[0] < high.step < steps[-1]:
         places.append(

@@ -18,11 +18,6 @@ THRESHOLDS = {
         "a log is asked some ten questions: at one in a thousand each, fewer than one log in a "
         "hundred is accused of what its noise did",
     ),
-    "chance_since_peak": Threshold(
-        0.0001,
-        "probability",
-        "noise falls from where it was highest, so that a fall from there proves less",
-    ),
     "noticeable": Threshold(
         0.1, "nats", "a response that has lost this much is a tenth less likely than it was"
     ),

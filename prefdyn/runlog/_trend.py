@@ -84,7 +84,8 @@ class Trend:
         """Standard errors that noise exceeds, to either side, as often as `chance`."""
         from scipy.stats import t
 
-        return float(t.ppf(1 - chance / 2, max(1.0, self.effective - 2 * len(self.levels) + 2)))
+        freedom = max(FEWEST - 2, self.effective - 2 * len(self.levels) + 2)
+        return float(t.ppf(1 - chance / 2, freedom))
 
     def at(self, step: float) -> tuple[float, float]:
         """Level on the last piece, and beyond it, and its standard error."""
@@ -118,16 +119,23 @@ def trend(series: Series) -> Trend:
     for _ in range(REWEIGHTINGS if series.split == "train" else 1):
         corners = _corners(x, y, weights)
         design = _design(x, corners)
-        inverse = np.linalg.inv(design.T @ (design * weights[:, None]))
-        levels = inverse @ (design.T @ (weights * y))
+        weighted = design.T * weights
+        levels = np.linalg.solve(weighted @ design, weighted @ y)
         residuals = y - design @ levels
         if series.split == "train":
             weights = _huber(residuals, y)
-    freedom = n - 2 * len(corners) + 2
-    noise = np.sqrt(float(weights @ residuals**2) / freedom)
-    sticky = _stickiness(residuals, freedom)
+    noise = _noise(residuals, weights, 2 * len(corners) - 2)
+    sticky = _stickiness(residuals, n - 2 * len(corners) + 2)
     at = steps[0] + np.array(corners) * (steps[-1] - steps[0])
-    return Trend(at, levels, inverse * noise**2 * sticky, noise, n, n / sticky)
+    covariance = np.linalg.inv(design.T @ design) * noise**2 * sticky
+    return Trend(at, levels, covariance, noise, n, n / sticky)
+
+
+def _noise(residuals: np.ndarray, weights: np.ndarray, parameters: int) -> float:
+    """Standard deviation of a reading; Huber's, which counts what the weights took away."""
+    n, whole = len(residuals), float(np.mean(weights == 1))
+    taken = 1 + parameters / n * (1 - whole) / whole
+    return taken * float(np.sqrt(np.sum((weights * residuals) ** 2) / (n - parameters))) / whole
 
 
 @dataclass(frozen=True)
@@ -163,10 +171,8 @@ def peak(series: Series, path: Trend) -> Peak:
 
 
 def since(series: Series, step: int) -> Series:
-    """The part of a series from a step on; all of it where too little would be left."""
+    """The part of a series from a step on."""
     kept = series.steps >= step
-    if kept.sum() < FEWEST:
-        return series
     return replace(series, steps=series.steps[kept], values=series.values[kept])
 
 

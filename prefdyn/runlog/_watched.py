@@ -42,11 +42,6 @@ class Watched:
         """When it was highest."""
         return peak(self.series, self.trend)
 
-    @cached_property
-    def after(self) -> Trend:
-        """From its peak on."""
-        return trend(since(self.series, self.peak.step))
-
     def down(self) -> bool:
         """Whether it is surely below its start, by more than a noticeable amount."""
         return self.trend.moves(-1, limit("chance"), self._least("noticeable"))
@@ -56,9 +51,15 @@ class Watched:
         return self.trend.moves(-1, limit("chance"), self._least("large"))
 
     def past_its_peak(self) -> bool:
-        """Whether it surely rose, and has surely fallen since, by a noticeable amount."""
-        rose = self.peak.earliest > self.series.steps[0]
-        return rose and self.after.moves(-1, limit("chance_since_peak"), self._least("noticeable"))
+        """Whether it surely rose, and has surely fallen since, by a noticeable amount.
+
+        The fall is judged by the readings after the last step at which the peak may lie: those at
+        the peak were picked for being high.
+        """
+        later = since(self.series, self.peak.latest)
+        if self.peak.earliest == self.series.steps[0] or len(later.values) < FEWEST:
+            return False
+        return trend(later).moves(-1, limit("chance"), self._least("noticeable"))
 
     def _least(self, name: str) -> float:
         return limit(name) if self.in_nats else 0.0
