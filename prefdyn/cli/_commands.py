@@ -15,7 +15,7 @@ from prefdyn import __version__
 
 # tyro looks at its own variable only; it has to be set before tyro is imported.
 if os.environ.get("NO_COLOR"):
-    os.environ.setdefault("PYTHON_TYRO_ANSI_CODES", "0")
+    os.environ.setdefault("PYTHON_TYRO_ANSI_CODES", "False")
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, subcommand

@@ -16,14 +16,10 @@ FILES = ("FILE", "DIR", "CONFIG", "LOG", "GAME", "NAME")
 class Completion:
     """Print a script that lets a shell complete commands, options and their values.
 
-    Bash, for this session or, in ~/.bashrc, for all:
-      source <(prefdyn completion bash)
-
-    Zsh, in ~/.zshrc below compinit:
-      source <(prefdyn completion zsh)
-
-    Fish, once:
-      prefdyn completion fish > ~/.config/fish/completions/prefdyn.fish
+    Where it goes:
+      bash, in ~/.bashrc: source <(prefdyn completion bash)
+      zsh, in ~/.zshrc below compinit: source <(prefdyn completion zsh)
+      fish, in config.fish: prefdyn completion fish | source
 
     For example:
       prefdyn completion bash
@@ -160,7 +156,7 @@ def _zsh(about: dict[str, str], known: Known) -> str:
 
 
 def _zsh_option(option: Option) -> str:
-    found, takes_files = _values(option), option.metavar in FILES
+    found, takes_files = _values(option), option.metavar.strip("[]") in FILES
     words = f"({' '.join(found)})" if found else "_files" if takes_files else " "
     name = option.metavar.replace(":", r"\:")
     if not option.flag.startswith("--"):
@@ -174,8 +170,7 @@ def _zsh_option(option: Option) -> str:
 
 def _fish(about: dict[str, str], known: Known) -> str:
     lines = [
-        "# Fish completion for prefdyn:",
-        "# prefdyn completion fish > ~/.config/fish/completions/prefdyn.fish",
+        "# Fish completion for prefdyn: prefdyn completion fish | source",
     ]
     begin = "complete -c prefdyn -n"
     for name, text in about.items():
@@ -186,9 +181,10 @@ def _fish(about: dict[str, str], known: Known) -> str:
             found, text = _values(option), _fish_quoted(option.about)
             words = f" -a {_fish_quoted(' '.join(found))}" if found else ""
             if not option.flag.startswith("--"):
-                lines.append(f"{within}{words} -d {_fish_quoted(option.metavar)}")
+                files = "" if option.metavar.strip("[]") in FILES else " -f"
+                lines.append(f"{within}{files}{words} -d {_fish_quoted(option.metavar)}")
             else:
-                takes_files = option.metavar in FILES
+                takes_files = option.metavar.strip("[]") in FILES
                 value = "" if not option.metavar else " -r" if takes_files else " -x"
                 lines.append(f"{within} -l {option.flag[2:]}{value}{words} -d {text}")
     return "\n".join(lines)

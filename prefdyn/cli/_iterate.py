@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
@@ -48,8 +48,8 @@ class Iterate(ModelOptions, Recipe):
     default."""
     offline: Text = None
     """Fixed part of the sampler: probabilities, or initial; uniform by default."""
-    optimiser: Annotated[str, arg(metavar="NAME")] = "gauss_newton"
-    """What trains a round: gauss_newton, adam, adamw, rmsprop, sgd."""
+    optimiser: Literal["gauss_newton", "adamw", "adam", "rmsprop", "sgd"] = "gauss_newton"
+    """What trains a round."""
     rate: Annotated[float, arg(metavar="RATE")] = 5e-4
     """Learning rate of a round; gauss_newton has none."""
     steps: Annotated[int, arg(metavar="N")] = 80

@@ -50,7 +50,7 @@ def show(command: Any, answer: dict[str, Any]) -> None:
     console = Console(width=width, markup=False, highlight=False, emoji=False)
     with console.capture() as captured:
         for part in command.rendered(answer, console.width):
-            console.print(part, crop=False)
+            console.print(part, soft_wrap=getattr(part, "no_wrap", None) is True)
     print(_tidy(captured.get()))
 
 

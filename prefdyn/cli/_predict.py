@@ -37,8 +37,8 @@ class Predict(PairOptions):
     """Predict what happens to the model's own answer too, its N most likely tokens."""
     max_length: Annotated[int | None, arg(metavar="N"), Optional] = None
     """Most tokens of prompt and completion; by default what the model's context holds."""
-    parameters: Annotated[tuple[str, ...], arg(metavar="NAME")] = ("all",)
-    """Parameters that are trained: all, trainable, head, or patterns of names."""
+    parameters: Annotated[str, arg(metavar="NAME,…")] = "all"
+    """What would be trained: all, trainable, head, or names and patterns."""
     rank_by: Literal[
         "chosen_rate",
         "batch_chosen_rate",
@@ -71,8 +71,7 @@ class Predict(PairOptions):
         settings = self.model_settings()
         name = settings.pop("model")
         model, tokenizer = load(name, **settings)
-        known = ("all",), ("trainable",), ("head",)
-        parameters = self.parameters[0] if self.parameters in known else self.parameters
+        parameters = self.parameters.split(",")
         with exclusive(self.out), working("measuring pairs") as bar:
             found = rank_file(
                 model,
@@ -85,7 +84,7 @@ class Predict(PairOptions):
                 gains=self.gains,
                 greedy=self.greedy,
                 max_length=self.max_length,
-                parameters=parameters,
+                parameters=parameters[0] if len(parameters) == 1 else parameters,
                 by=self.rank_by,
                 keep=self.keep,
                 drop_falling=self.drop_falling,

@@ -29,7 +29,7 @@ class Validate(ModelOptions):
     """quick: two minutes on two cores; default: ten (for the model that ships)."""
     only: Annotated[str | None, arg(metavar="NAME,…", help_behavior_hint="")] = None
     """Experiments to run, with commas between them; all by default."""
-    processes: Annotated[int, arg(metavar="N")] = 2
+    workers: Annotated[int, arg(metavar="N")] = 2
     """Experiments that run at once, one thread each; take 1 for a large model."""
     seed: Annotated[int, arg(metavar="N")] = 0
     """Seed of all randomness."""
@@ -48,7 +48,7 @@ class Validate(ModelOptions):
             out=self.out,
             size=self.size,
             experiments=names,
-            processes=self.processes,
+            processes=self.workers,
             seed=self.seed,
             report=_tell,
         )

@@ -83,7 +83,6 @@ def test_prompts_from_a_file_are_trained_together(run, tmp_path):
         (["--responses", "bad.jsonl"], "bad.jsonl line 2 is not complete JSON"),
         (["--responses", "odd.jsonl"], "odd.jsonl line 1 is not an object such as"),
         (["--responses", "odd.jsonl", "--prompt", "ab"], "Leave out --prompt"),
-        (["--prompt", "ab", "--optimiser", "newton"], "optimiser 'newton' is not known"),
         (["--prompt", "ab", "--reference", "0.5,half"], "reference '0.5,half'"),
         (["--prompt", "ab", "--responses", "two.txt"], "3 responses but there are 2"),
     ],
