@@ -101,11 +101,13 @@ def sentence(box: str) -> str:
 
     Of options that are named with their descriptions, names and forms are kept.
     """
-    plain = re.sub(r"\x1b\[[\d;]*m", "", box)
-    lines = [line.strip("│").rstrip() for line in plain.splitlines() if line.startswith("│")]
+    plain = re.sub(r"\x1b\[[\d;]*m", "", box).splitlines()
+    lines = [line.strip("│").rstrip() for line in plain if line.startswith("│")]
+    if not lines:  # terminals without these letters: a title, a line of dashes, and no frame
+        lines = [line[1:].rstrip() for line in plain[2:] if line.strip()]
     parts: list[list[str]] = [[]]
     for line in lines:
-        if set(line.strip()) == {"─"}:
+        if set(line.strip()) in ({"─"}, {"-"}):
             parts.append([])
         else:
             parts[-1].append(line)

@@ -75,4 +75,5 @@ def _read(text: str) -> Requirement:
 
 def _numbers(version: str | None) -> tuple[int, ...]:
     """The numbers that a version begins with, to compare by."""
-    return tuple(int(n) for n in re.findall(r"\d+", (version or "").partition("+")[0])[:3])
+    found = [int(n) for n in re.findall(r"\d+", (version or "").partition("+")[0])[:3]]
+    return (*found, *[0] * (3 - len(found)))

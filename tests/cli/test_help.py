@@ -43,7 +43,7 @@ def test_help_names_every_command(capsys, arguments):
 )
 def test_every_example_in_a_help_text_works(capsys, text, votes, monkeypatch, name):
     monkeypatch.setattr("webbrowser.open", lambda address: True)
-    Path("dpo.yaml").write_text("beta: 0.1\nloss_type: [ipo]\nsync_ref_model: false\n")
+    Path("dpo.yaml").write_text("beta: 0.1\nloss_type: [sigmoid]\nsync_ref_model: false\n")
     Path("online.yaml").write_text("beta: 0.1\nloss_type: ipo\nmax_new_tokens: 64\n")
     Path("talk").mkdir()
     examples = re.findall(r"^  prefdyn (.*)$", help_of(capsys, name, "--help"), re.M)

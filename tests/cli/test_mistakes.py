@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import tyro
+from tyro import _fmtlib
 
 from prefdyn.cli import main
 
@@ -69,12 +71,41 @@ def test_bad_input_is_one_sentence_and_code_two(tmp_path, monkeypatch, capsys, a
     assert set(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [["stability", "rps:0.4"], ["orbit", "rps:0.4", *RECIPE, "--beta", "x"], ["stabilty"]],
-)
-def test_options_that_cannot_be_parsed_are_refused(capsys, arguments):
+WORDS = [
+    (
+        ["stability", "rps:0.4"],
+        "missing from prefdyn stability: --alpha SHARE, --lam SHARE; see prefdyn stability --help.",
+    ),
+    (
+        ["orbit", "rps:0.4", *RECIPE, "--beta", "x"],
+        "error parsing --beta: could not convert string to float: 'x'; see prefdyn orbit --help.",
+    ),
+    (
+        ["orbit", *UNSTABLE, "--rond", "4"],
+        "unrecognised options: --rond, 4; perhaps you meant: --rounds N; see prefdyn orbit --help.",
+    ),
+    (
+        ["train", "--data", "x", "--rate", "1", "--out", "r", "--optimiser", "foo"],
+        "invalid choice 'foo' for argument '--optimiser': expected one of ('adamw', 'adam', "
+        "'rmsprop', 'sgd'); see prefdyn train --help.",
+    ),
+    (["claims", "MRS-1", "MRS-2"], "unrecognised options: MRS-2; see prefdyn claims --help."),
+    (["stabilty"], "there is no command 'stabilty' (nearest: stability): choose from stability, "),
+    (["--versoin"], "unrecognised options: --versoin; available subcommands: stability, "),
+]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize(("arguments", "sentence"), WORDS)
+def test_words_that_cannot_be_parsed_are_one_sentence(
+    capsys, monkeypatch, arguments, sentence, encoding
+):
+    monkeypatch.setitem(tyro._experimental_options, "utf8_boxes", encoding == "utf-8")
+    monkeypatch.setattr(_fmtlib, "_FORCE_UTF8_BOXES", True)
     with pytest.raises(SystemExit) as refusal:
         main(arguments)
     assert refusal.value.code == 2
-    assert capsys.readouterr().out == ""
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"prefdyn: {sentence}")
+    assert printed.err.count("\n") == 1
