@@ -1,6 +1,6 @@
 """Preference pairs that a model can run: as token ids, within its vocabulary and its context."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prefdyn._errors import InputError
@@ -33,7 +33,8 @@ def usable_pairs(
     Raises
     ------
     InputError
-        When iterated: as of `encode_pairs`, and for tokens outside the model's vocabulary.
+        When iterated: as of `encode_pairs`, for a record that was not read by `read_pairs`, and for
+        tokens outside the model's vocabulary.
     """
     length = context_of(model) if max_length is None else max_length
 
@@ -45,9 +46,14 @@ def usable_pairs(
         return pair
 
     if not isinstance(pairs, PairReader):
-        pairs = (
-            pair if isinstance(pair, PreferencePair) else PreferencePair(*pair, line=number)
-            for number, pair in enumerate(pairs, 1)
-        )
+        pairs = (_as_pair(pair, number) for number, pair in enumerate(pairs, 1))
     encoded = encode_pairs(tokenizer, pairs, length, skip_bad=skip_bad)
     return PairReader(encoded, fitting, skip_bad)
+
+
+def _as_pair(pair: Any, number: int) -> PreferencePair:
+    if isinstance(pair, PreferencePair):
+        return pair
+    if isinstance(pair, Mapping):  # it would unpack to its keys
+        raise InputError(f"Pair {number} is a record: hand records to read_pairs first.")
+    return PreferencePair(*pair, line=number)

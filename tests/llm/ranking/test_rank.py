@@ -247,6 +247,12 @@ def test_layer_by_layer_and_in_part(model, tokenizer, objective):
     np.testing.assert_allclose(found.chosen + rest.chosen, whole.chosen, atol=1e-9 * scale)
 
 
+def test_records_are_not_taken_for_their_keys(model, tokenizer):
+    record = {"prompt": "a ", "chosen": "yes", "rejected": "no"}
+    with pytest.raises(InputError, match="hand records to read_pairs first"):
+        list(rank_pairs(model, tokenizer, [record], gains=0))
+
+
 def test_a_length_of_zero_is_refused(model, tokenizer):
     with pytest.raises(InputError, match="max_length is 0"):
         list(usable_pairs(model, tokenizer, PAIRS, 0))
