@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
-from _ext import claims_pages, gallery, pictures, reference, tables  # noqa: E402
+from _ext import claims_pages, commands, gallery, pictures, reference, tables  # noqa: E402
 
 import prefdyn  # noqa: E402
 from prefdyn import explore  # noqa: E402
@@ -28,6 +28,7 @@ extensions = [
 exclude_patterns = [
     "_build",
     "_ext",
+    "_generated/commands.md",
     "_generated/objective-ids.md",
     "_generated/rule-ids.md",
     "_generated/scripts",
@@ -38,6 +39,8 @@ myst_heading_anchors = 2
 myst_enable_extensions = ["attrs_block", "attrs_inline", "colon_fence", "dollarmath"]
 numpydoc_show_class_members = False
 sphinx_gallery_conf = gallery.CONFIGURATION
+
+toc_object_entries = False  # the pages of the reference begin with a table of their names
 
 html_theme = "furo"
 html_title = "prefdyn"
@@ -50,6 +53,7 @@ def write_pages(app) -> None:
     gallery.write_scripts()
     pictures.draw()
     claims_pages.write_pages()
+    commands.write_pages()
     tables.write_pages()
     reference.write_pages()
 

@@ -1,7 +1,8 @@
 """The command line.
 
 ``prefdyn stability``, ``advise``, ``orbit``, ``sweep``, ``claims``, ``games`` and ``explore`` are
-about games and recipes; ``predict``, ``train``, ``iterate`` and ``validate`` about language models.
+about games and recipes; ``diagnose`` about training logs; ``predict``, ``train``, ``iterate`` and
+``validate`` about language models; ``doctor`` and ``completion`` about prefdyn itself.
 
 Every command makes one object of plain data.  By default it is shown as sentences and tables; with
 ``--json`` it is printed as it is, and its shape is kept stable:
@@ -83,12 +84,23 @@ Every command makes one object of plain data.  By default it is shown as sentenc
     ``experiment``, ``quantity``, ``predicted``, ``measured``, ``tolerance``, ``verdict``,
     ``note``).
 
+``doctor``
+    ``versions`` (``python``, ``prefdyn``), ``machine`` (``system``, ``cores``,
+    ``thread_settings``, ``memory``, ``free_disk_here``, ``gpu``, ``offline_settings``),
+    ``packages`` (list of ``name``, ``version``, ``floor``, ``extra``, ``state``: ``good``, ``old``
+    or ``missing``), ``extras`` (name to ``state`` and ``missing``), ``commands`` (name to ``works``
+    and ``lacks``), ``checks`` (list of ``name``, ``state``: ``good``, ``bad`` or ``skipped``,
+    ``found``), ``works`` (whether prefdyn does at all), ``remedies`` (what to type).
+``completion``
+    ``shell``, ``script``.
+
 Every object also has ``command`` and ``version``.  What was not asked for or does not exist is
 ``null``, and so is a number that is not finite.  Responses are indices from 0 in the order of
 ``game.names``.
 
-Exit codes: 0 if the question was answered, whatever the answer; 2 for bad input, with one sentence
-on standard error and no file half-written.
+Exit codes: 0 if the question was answered, whatever the answer; 1 for what should not have happened
+(and from ``doctor``, where prefdyn cannot work); 2 for bad input; 130 if interrupted.  All but the
+first come with one sentence on standard error, and no file is half-written.
 """
 
 from prefdyn.cli._main import main
