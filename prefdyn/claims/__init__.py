@@ -17,6 +17,7 @@ from prefdyn.claims import (
     _adaptive_sampling,
     _bifurcations,
     _cures,
+    _diagnosis,
     _displacement,
     _dpo,
     _entanglement,
@@ -51,6 +52,7 @@ _READING_ORDER = (
     _spo,
     _slime,
     _laboratory,
+    _diagnosis,
     _pipelines,
 )
 _CLAIMS = {claim.id: claim for part in _READING_ORDER for claim in part.CLAIMS}

@@ -12,9 +12,9 @@ FEWEST = 6
 """Readings that a trend needs: a straight line leaves four to tell its error."""
 PER_TURN = 8
 """Readings that each turn needs beside; fewer make turns of their noise."""
-TURNS = 2
-"""Most turns looked for: a peak, and a levelling off."""
-PLACES = 24
+TURNS = 3
+"""Most turns looked for: a smooth curve needs them, or its misfit looks like noise that sticks."""
+PLACES = 20
 """Places at which a turn is looked for, evenly among the readings."""
 EDGE = 3
 """Readings at either end between which it is."""

@@ -1,0 +1,1 @@
+"""What a training log can tell (ours): DIAG-1 and DIAG-2."""
