@@ -19,6 +19,7 @@ TOPICS = {  # modules of prefdyn.claims
         ("displacement", "squeezing", "entanglement", "kernel"),
     ),
     "losses": ("Losses made to be stable", ("spo", "slime")),
+    "logs": ("What a training log shows", ("diagnosis",)),
     "more": ("More", ()),  # what no other topic names
 }
 
