@@ -128,7 +128,7 @@ beta = 0.5
 alpha = 0.5
 lam = 1.0
 [axes]
-rule.rule.lam = { from = 0.1, to = 1.0, number = 8 }
+rule.lam = { from = 0.1, to = 1.0, number = 8 }
 """
 ROUNDS = "iterate rps:0.4 --prompt 'One day' --alpha 0.5 --lam 1 --beta 0.3 --rounds 6 --out run"
 JOBS = [
