@@ -130,7 +130,13 @@ def test_a_drift_is_one_round_at_a_smaller_beta():
     expected = fixed_point(MRSDPO(games.load("arxiv"), 0.5 / 2.8, 0.0, 0.0)).policy
     np.testing.assert_allclose(found.policy, expected)
     assert "beta / 2.8, here 0.179" in said(drift)
-    assert judge(made(sync_ref_model=True), games.load("arxiv")).word == "collapses"
+    endless = [
+        judge(made(sync_ref_model=True, given={"kappa": kappa}), games.load("arxiv"))
+        for kappa in (1.0, 0.5)
+    ]
+    assert {found.word for found in endless} == {"collapses"}
+    rates = [number_after("grow by", found.sentences[0]) for found in endless]
+    assert rates[1] / rates[0] == pytest.approx(0.5 / 0.8, rel=1e-2)  # a kappa/c at a = .6
 
 
 def test_tracking():
