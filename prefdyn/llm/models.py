@@ -10,10 +10,13 @@ import torch
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice
 from prefdyn._progress import working
+from prefdyn.llm._claims import check_claims
 from prefdyn.llm._hub import first_line, from_hub, is_path, quiet
 from prefdyn.llm._memory import enough_memory
 from prefdyn.llm.head._head import check_head
 
+_BROKEN = (LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+"""What readers raise that take a file's form on trust."""
 _DTYPES = ("float32", "float64", "bfloat16", "float16", "auto")
 
 
@@ -173,6 +176,8 @@ def _read(name: str, dtype: Any, trust_remote_code: bool) -> Any:
             raise InputError(_config_problem(name, error)) from None
         except StrictDataclassError as error:  # the reason stands in what it was raised from
             raise InputError(_config_problem(name, error.__cause__ or error)) from None
+        except _BROKEN as error:
+            raise InputError(_config_problem(name, error)) from None
         # Asked for here, since transformers imports every architecture it knows to say so.
         by_itself = "AutoModelForCausalLM" in (getattr(config, "auto_map", None) or {})
         if config.model_type not in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not by_itself:
@@ -181,6 +186,8 @@ def _read(name: str, dtype: Any, trust_remote_code: bool) -> Any:
                 "give one that predicts the next token."
             )
         try:
+            if is_path(name) and not by_itself:
+                _check_claims(Path(name), config)
             loaded: Any = AutoModelForCausalLM.from_pretrained(
                 name,
                 config=config,
@@ -199,6 +206,11 @@ def _read(name: str, dtype: Any, trust_remote_code: bool) -> Any:
             if "safetensors" not in str(error):
                 raise
             raise InputError(_no_safetensors(name)) from None
+        except (*_BROKEN, json.JSONDecodeError) as error:
+            raise InputError(
+                f"The weights of {name} cannot be found ({_named(error)}): its "
+                "model.safetensors.index.json is damaged, fetch it again."
+            ) from None
     model, report = loaded
     mismatched = sorted(key for key, *_ in report["mismatched_keys"])
     lacking = sorted(report["missing_keys"]) or mismatched
@@ -210,6 +222,17 @@ def _read(name: str, dtype: Any, trust_remote_code: bool) -> Any:
             f"model: it is not the {type(model).__name__} it says, or its files are incomplete."
         )
     return model
+
+
+def _check_claims(folder: Path, config: Any) -> None:
+    from safetensors import SafetensorError
+
+    try:
+        check_claims(folder, config)
+    except (InputError, SafetensorError, MemoryError):
+        raise
+    except Exception as error:  # settings that make no model break anywhere in its construction
+        raise InputError(_config_problem(str(folder), error)) from None
 
 
 def _check_folder(folder: Path) -> None:
@@ -230,12 +253,26 @@ def _no_safetensors(name: str, pickled: bool = False) -> str:
 
 
 def _config_problem(name: str, error: BaseException) -> str:
-    if "trust_remote_code" in str(error) or "custom code" in str(error):
-        return (
-            f"{name} brings its own Python code: read it, and if you trust it load the model with "
-            "trust_remote_code=True."
-        )
-    return f"The config.json of {name} is not one transformers knows ({first_line(error)})."
+    if _is_own_code(error):
+        return _own_code(name)
+    return f"The config.json of {name} is not one transformers knows ({_named(error)})."
+
+
+def _is_own_code(error: BaseException) -> bool:
+    return "trust_remote_code" in str(error) or "custom code" in str(error)
+
+
+def _own_code(name: str) -> str:
+    return (
+        f"{name} brings its own Python code: read it, and if you trust it load the model with "
+        "trust_remote_code=True."
+    )
+
+
+def _named(error: BaseException) -> str:
+    """The first sentence of an error; with its kind where it says nothing without."""
+    bare = isinstance(error, LookupError | ArithmeticError | TypeError | AttributeError)
+    return f"{type(error).__name__}: {first_line(error)}" if bare else first_line(error)
 
 
 def _with_adapter(model: Any, adapter: str) -> Any:
@@ -283,11 +320,13 @@ def _tokenizer(name: str, adapter: str | Path | None, trust_remote_code: bool) -
     with from_hub(name, "tokenizer"):
         try:
             return AutoTokenizer.from_pretrained(name, trust_remote_code=trust_remote_code)
-        except (ValueError, OSError) as error:
+        except Exception as error:  # a damaged file breaks its reader in many ways
             if not is_path(name):
                 raise
+            if _is_own_code(error):
+                raise InputError(_own_code(name)) from None
             raise InputError(
-                f"The tokenizer in {name} cannot be read ({first_line(error)}): put the model's "
+                f"The tokenizer in {name} cannot be read ({_named(error)}): put the model's "
                 "tokenizer files there."
             ) from None
 
