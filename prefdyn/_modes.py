@@ -16,7 +16,7 @@ from prefdyn._errors import InputError, InsufficientData
 from prefdyn._inputs import count, finite
 
 EXACT = 1e-9
-"""Directions that vary less than this share of the widest one, and errors this small: rounding."""
+"""Directions that vary less than this share of the widest one, and smaller angles: rounding."""
 DELAYS = 2
 """Rounds in a window where several directions vary; two outvote the noise of one."""
 LINE_DELAYS = (3, 6)
@@ -31,6 +31,9 @@ SOME_MEMORY = 0.005
 DESCRIBED = 0.95
 """Share of the variance from which on modes describe a sequence whose errors keep some memory: a
 cycle of large size is no sum of a few modes, yet its first ones turn at its frequency."""
+CLEAN = 0.9999
+"""Share from which on there is no noise to speak of: what settles from a kick is over in a few
+rounds, which shuffled ones imitate by chance."""
 REPLICATES = 200
 """Sequences simulated for the standard errors, which are then good to five per cent."""
 
@@ -267,22 +270,24 @@ def _largest_rank(y: np.ndarray, m: int) -> int:
 
 def _at_rank(y: np.ndarray, m: int, rng: np.random.Generator) -> _Fit:
     """The fit of the smallest rank whose errors have no memory left."""
-    errors = y - y.mean(axis=0)
-    if _outdone(errors, m, rng) > SOME_MEMORY:
+    fits = [_fit(y, m, r) for r in range(1, _largest_rank(y, m) + 1)]
+    for fit in fits:
+        if fit.described > CLEAN:
+            return fit
+    if _outdone(y - y.mean(axis=0), m, rng) > SOME_MEMORY:
         raise InsufficientData(
             f"the {len(y)} rounds move like noise, each regardless of the ones before: "
             "there is no mode to see; average over more prompts, or run more rounds."
         )
-    for r in range(1, _largest_rank(y, m) + 1):
-        fit = _fit(y, m, r)
-        if 1 - fit.described < EXACT or _outdone(fit.errors, m, rng) > NO_MEMORY:
+    for fit in fits:
+        if _outdone(fit.errors, m, rng) > NO_MEMORY:
             return fit
-    if fit.described < DESCRIBED:
+    if fits[-1].described < DESCRIBED:
         raise InsufficientData(
-            f"{fit.rank} linear modes describe only {fit.described:.0%} of the sequence and their "
-            "errors are no noise: look at its picture, or run more rounds."
+            f"{fits[-1].rank} linear modes describe only {fits[-1].described:.0%} of the sequence "
+            "and their errors are no noise: look at its picture, or run more rounds."
         )
-    return fit
+    return fits[-1]
 
 
 def _outdone(errors: np.ndarray, m: int, rng: np.random.Generator) -> float:

@@ -11,10 +11,11 @@ from prefdyn.displacement import toy_pairs
 from prefdyn.runlog import Series
 
 BETA = 0.1
+Split = Literal["eval", "train"]
 PAIRS, BATCH, RATE = 12, 4, 0.2
 
 
-def runlog(table: Mapping[str, Any], split: Literal["eval", "train"] = "eval", **settings: Any):
+def runlog(table: Mapping[str, Any], split: Split = "eval", **settings: Any):
     """A log from columns of equal length, read every ten steps."""
     n = len(next(iter(table.values())))
     series = {
@@ -24,7 +25,7 @@ def runlog(table: Mapping[str, Any], split: Literal["eval", "train"] = "eval", *
     return RunLog("simulated", "by hand", series, None, {"beta": BETA} | settings, (), ())
 
 
-def noise(rng, readings, stickiness=0.0, split="train"):
+def noise(rng, readings, stickiness=0.0, split: Split = "train"):
     """A log in which nothing happens: levels as of a language model, and noise around them."""
     levels = {
         "chosen": (-130.0, 12.0),
@@ -45,7 +46,7 @@ def noise(rng, readings, stickiness=0.0, split="train"):
     return runlog(table, split)
 
 
-def run(rng, displaced, readings=40, split="eval"):
+def run(rng, displaced, readings=40, split: Split = "eval"):
     """The log of DPO on toy pairs: with rows of W alone trained it cannot displace (DISP-4).
 
     With states shared along a direction and both trained, pairs of high CHES displace (DISP-10).
