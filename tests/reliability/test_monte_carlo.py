@@ -16,7 +16,9 @@ pytestmark = pytest.mark.slow
 
 INSTANCES = 100_000
 BATCH = 10_000
-STEP = 1e-6
+STEP = 1e-5
+SPECTRAL = 1e-5
+"""Differences are good to 1e-9 or so; eigenvalues that nearly coincide keep half the digits."""
 
 
 def batches(seed):
@@ -46,7 +48,7 @@ def recipes(rng, K):
 def slopes(rule, theta):
     """The Jacobian (BATCH, K, K) of a round by central differences, without closed forms."""
     columns = [
-        (rule.update(theta + STEP * e) - rule.update(theta - STEP * e)) / (2 * STEP)
+        (rule.step(theta + STEP * e, 0, None) - rule.step(theta - STEP * e, 0, None)) / (2 * STEP)
         for e in np.eye(theta.shape[-1])
     ]
     J = np.stack(columns, -1)
@@ -89,9 +91,9 @@ def test_mrs_4_and_7_multipliers_turn_and_never_flip():
         s = strength(rule.game.P - 0.5, point.policy)
         predicted = np.hypot(rule.alpha, rule.lam * s / rule.beta)
         radius = np.abs(found).max(-1)
-        assert np.max(np.abs(radius - predicted) / np.maximum(1, predicted)) < 1e-6
+        assert np.max(np.abs(radius - predicted) / np.maximum(1, predicted)) < SPECTRAL
         turning = np.sort(found.real, axis=-1)[:, -(K - 1) :]
-        assert np.max(np.abs(turning - rule.alpha[:, None])) < 1e-5 * max(1, predicted.max())
+        assert np.max(np.abs(turning - rule.alpha[:, None])) < SPECTRAL * max(1, predicted.max())
 
 
 def test_lab_1_no_game_turns_faster_than_the_bound():
@@ -131,7 +133,7 @@ def test_rnd_2_part_of_a_round_has_the_stated_multipliers():
         turning = rule.lam * strength(rule.game.P - 0.5, point.policy) / rule.beta
         predicted = np.hypot(1 - kappa * (1 - rule.alpha), kappa * turning)
         error = np.abs(np.abs(found).max(-1) - predicted) / np.maximum(1, predicted)
-        assert error.max() < 1e-6
+        assert error.max() < SPECTRAL
 
 
 def turning_games(a):
