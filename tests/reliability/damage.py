@@ -22,7 +22,7 @@ class _Trap:
         return eval, (f"open({TRAP!r}, 'w')",)
 
 
-def _config(**changes: Any) -> Callable[[Path], None]:
+def _config(**changes: Any) -> Callable[[Path], Any]:
     def change(folder: Path) -> None:
         path = folder / "config.json"
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
@@ -30,11 +30,11 @@ def _config(**changes: Any) -> Callable[[Path], None]:
     return change
 
 
-def _text(name: str, text: str) -> Callable[[Path], None]:
-    return lambda folder: (folder / name).write_text(text) and None
+def _text(name: str, text: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / name).write_text(text)
 
 
-def _cut(name: str, share: float) -> Callable[[Path], None]:
+def _cut(name: str, share: float) -> Callable[[Path], Any]:
     def cut(folder: Path) -> None:
         data = (folder / name).read_bytes()
         (folder / name).write_bytes(data[: int(share * len(data))])
@@ -42,11 +42,11 @@ def _cut(name: str, share: float) -> Callable[[Path], None]:
     return cut
 
 
-def _missing(*names: str) -> Callable[[Path], None]:
-    return lambda folder: [(folder / name).unlink() for name in names] and None
+def _missing(*names: str) -> Callable[[Path], Any]:
+    return lambda folder: [(folder / name).unlink() for name in names]
 
 
-def _weight(name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], None]:
+def _weight(name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[Path], Any]:
     def spoil(folder: Path) -> None:
         weights = load_file(folder / "model.safetensors")
         weights[name] = change(weights[name]).contiguous()
@@ -55,7 +55,7 @@ def _weight(name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Callab
     return spoil
 
 
-def _header(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
+def _header(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], Any]:
     def forge(folder: Path) -> None:
         path = folder / "model.safetensors"
         data = path.read_bytes()
@@ -85,7 +85,7 @@ def _pickled_under_another_name(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(pickle.dumps(_Trap()))
 
 
-def _own_code(**config: Any) -> Callable[[Path], None]:
+def _own_code(**config: Any) -> Callable[[Path], Any]:
     def bring(folder: Path) -> None:
         (folder / "own.py").write_text(_CODE)
         _config(**config)(folder)
@@ -100,7 +100,7 @@ def _own_tokenizer(folder: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | own))
 
 
-def _index(text: str) -> Callable[[Path], None]:
+def _index(text: str) -> Callable[[Path], Any]:
     def point(folder: Path) -> None:
         (folder / "model.safetensors").rename(folder / "model-00001-of-00001.safetensors")
         (folder / "model.safetensors.index.json").write_text(text)
@@ -108,13 +108,13 @@ def _index(text: str) -> Callable[[Path], None]:
     return point
 
 
-DAMAGE: dict[str, Callable[[Path], None]] = {
+DAMAGE: dict[str, Callable[[Path], Any]] = {
     "weights cut to nothing": _cut("model.safetensors", 0),
     "weights cut in the header": _cut("model.safetensors", 0.01),
     "weights cut in half": _cut("model.safetensors", 0.5),
     "weights that are text": _text("model.safetensors", "version https://git-lfs.github.com"),
-    "header that claims 2^60 bytes": lambda f: (
-        (f / "model.safetensors").write_bytes(struct.pack("<Q", 2**60) + b"{}") and None
+    "header that claims 2^60 bytes": lambda f: (f / "model.safetensors").write_bytes(
+        struct.pack("<Q", 2**60) + b"{}"
     ),
     "tensor of 2^44 entries": _header(_huge_tensor),
     "tensors that overlap": _header(_overlapping),

@@ -28,7 +28,7 @@ WORST = (
 )
 """What the commands are tried on."""
 LINES = {name: COMMANDS[name] for name in ("predict", "train", "iterate")} | {
-    "validate": "validate --model model --size quick --only squeezing --processes 1 --out out"
+    "validate": "validate --model model --size quick --only squeezing --workers 1 --out out"
 }
 
 
