@@ -25,8 +25,10 @@ BLOCKS = 120
 HUBER = 1.345
 """Residuals beyond so many standard deviations count less: 95 % as good as least squares for normal
 noise, and one odd batch moves nothing."""
-REWEIGHTINGS = 4
-"""Of these residuals; after four no figure said changes."""
+ODD = 6.0
+"""Beyond so many it does not count: normal noise does that once in five hundred million."""
+NEIGHBOURS = 4
+"""Readings to either side whose median a reading is compared with."""
 STICKIEST = 0.9
 """Largest correlation of neighbours believed: nineteen readings are then worth one."""
 
@@ -115,15 +117,12 @@ def trend(series: Series) -> Trend:
     steps = np.asarray(series.steps, dtype=float)
     x = (steps - steps[0]) / (steps[-1] - steps[0])
     y = np.asarray(series.values, dtype=float)
-    weights = np.ones(n)
-    for _ in range(REWEIGHTINGS if series.split == "train" else 1):
-        corners = _corners(x, y, weights)
-        design = _design(x, corners)
-        weighted = design.T * weights
-        levels = np.linalg.solve(weighted @ design, weighted @ y)
-        residuals = y - design @ levels
-        if series.split == "train":
-            weights = _huber(residuals, y)
+    weights = _huber(y) if series.split == "train" else np.ones(n)
+    corners = _corners(x, y, weights)
+    design = _design(x, corners)
+    weighted = design.T * weights
+    levels = np.linalg.solve(weighted @ design, weighted @ y)
+    residuals = y - design @ levels
     noise = _noise(residuals, weights, 2 * len(corners) - 2)
     sticky = _stickiness(residuals, n - 2 * len(corners) + 2)
     at = steps[0] + np.array(corners) * (steps[-1] - steps[0])
@@ -229,9 +228,16 @@ def _residuals(
     return y - design @ np.linalg.lstsq(design * root[:, None], root * y, rcond=None)[0]
 
 
-def _huber(residuals: np.ndarray, y: np.ndarray) -> np.ndarray:
-    spread = max(1.4826 * float(np.median(np.abs(residuals))), _rounding(y))
-    return np.minimum(1, HUBER * spread / np.maximum(np.abs(residuals), spread))
+def _huber(y: np.ndarray) -> np.ndarray:
+    """Weights by the distance from the median of the neighbours, which knows no shape."""
+    around = min(NEIGHBOURS, (len(y) - 1) // 2)
+    padded = np.pad(y, around, mode="reflect")
+    middles = np.median(np.lib.stride_tricks.sliding_window_view(padded, 2 * around + 1), axis=1)
+    off = np.abs(y - middles)
+    spread = max(1.4826 * float(np.median(off)), _rounding(y))
+    return np.where(
+        off > ODD * spread, 0.0, np.minimum(1, HUBER * spread / np.maximum(off, spread))
+    )
 
 
 def _rounding(y: np.ndarray) -> float:
