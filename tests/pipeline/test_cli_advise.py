@@ -33,14 +33,14 @@ def data(run, text: str, *options: str) -> dict:
 
 
 def test_json_says_what_the_functions_say(run, tmp_path):
-    found = data(run, ONLINE, "--game", "rps:0.4", "--far-starts", "4")
-    made = translate(read_config(tmp_path / "config.yaml"))
+    found = data(run, ONLINE, "--game", "rps:0.4", "--far-starts", "4", "--kappa", "0.9")
+    made = translate(read_config(tmp_path / "config.yaml"), kappa=0.9)
     expected = judge(made, games.load("rps:0.4"), far_starts=4)
     assert found["command"] == "advise"
     assert found["config"]["trainer"] == "online_dpo"
     assert "nearest: temperature" in found["config"]["unknown"]["temprature"]
     assert found["recipe"]["objective"] == "ipo"
-    assert found["recipe"]["kappa"] is None
+    assert found["recipe"]["kappa"] == 0.9
     assert [row["setting"] for row in found["rows"]] == [row.setting for row in made.rows]
     assert found["outlook"]["word"] == expected.word == "unstable"
     assert found["outlook"]["largest_kappa"] == expected.largest_kappa
@@ -48,6 +48,7 @@ def test_json_says_what_the_functions_say(run, tmp_path):
     assert found["games"] == []
 
 
+@pytest.mark.slow
 def test_people_see_the_translation_its_assumptions_and_the_verdict(run):
     shown = run(ONLINE, "--game", "rps:0.4", "--far-starts", "4")
     for words in (
@@ -84,9 +85,9 @@ def test_beta_per_token_waits_for_tokens(run):
 
 def test_saved_arguments_in_json(run, tmp_path, capsys):
     path = tmp_path / "training_args.json"
-    path.write_text(json.dumps({"desirable_weight": 1.0, "beta": 0.1, "seed": 3}))
-    assert main(["advise", "--from", str(path), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["config"]["trainer"] == "kto"
+    path.write_text(json.dumps({"f_alpha_divergence_coef": 0.5, "beta": 0.1, "seed": 3}))
+    assert main(["advise", "--from", str(path), "--game", "rps:0.4", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["config"]["trainer"] == "dpo"
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,7 @@ def test_online_dpo_with_a_known_kappa():
     assert "settles with kappa below 0.857" in " ".join(found.sentences)
 
 
+@pytest.mark.slow
 def test_an_unknown_kappa_is_given_a_range_and_not_a_number():
     unknown = made("online_dpo", loss_type="ipo", beta=0.2)
     found = judge(unknown, RPS, far_starts=4)
@@ -90,6 +91,7 @@ def test_an_unknown_kappa_is_given_a_range_and_not_a_number():
     assert "are locally stable, too (RND-2)" in " ".join(stable.sentences)
 
 
+@pytest.mark.slow
 def test_rounds_of_three():
     rounds = made(beta=0.5, given={"rounds": 3, "alpha": 0.5})
     found = judge(rounds, RPS, far_starts=4)
@@ -99,6 +101,7 @@ def test_rounds_of_three():
     assert found.stable_above == pytest.approx(critical(MRSDPO(RPS, 1, 0.5, 1), "beta").value)
 
 
+@pytest.mark.slow
 def test_nothing_anchors_rounds_from_the_last_policy():
     rounds = made(given={"rounds": 3, "rounds_from": "current"})
     assert judge(rounds, RPS).word == "cycles outward"
@@ -123,6 +126,7 @@ def test_a_single_round_cannot_oscillate():
     np.testing.assert_allclose(part, np.exp(moved) / np.exp(moved).sum(), rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_a_drift_is_one_round_at_a_smaller_beta():
     drift = made(beta=0.5, sync_ref_model=True, max_steps=2048, given={"kappa": 1.0})
     found = judge(drift, games.load("arxiv"))
@@ -150,6 +154,7 @@ def test_tracking():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [0.0, 0.5, 0.9])
 def test_what_is_said_of_every_game_holds_on_many_and_nearly_fails_on_the_worst(alpha):
     beta = 0.05

@@ -45,6 +45,7 @@ def test_whole_rounds_add_up():
     assert strength(1.0, 0.3, 5) == pytest.approx(1.5)
 
 
+@pytest.mark.slow
 def test_dpo_drifts_as_its_translation_says_to_a_few_per_cent():
     """A preference of 0.7; kappa is that of the first period, later ones differ a little."""
     one = np.log(7 / 3) / 0.1
