@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from prefdyn._errors import InputError
 from prefdyn._stability.fixed_points import FixedPoint, fixed_point, tangent
 from prefdyn.rules._rule import Rule
 
@@ -59,10 +60,17 @@ def stability(rule: Rule, point: FixedPoint | Any = None) -> Stability:
     ------
     NoOptimum
         If no fixed point is found.
+    InputError
+        For a fixed point of another number of responses.
     """
     rule = rule.skeleton
     if not isinstance(point, FixedPoint):
         point = fixed_point(rule, point)
+    elif (K := point.policy.shape[-1]) != rule.K:
+        raise InputError(
+            f"the fixed point given is one of {K} responses, and the rule has {rule.K}: find one "
+            "with fixed_point(rule)."
+        )
     multipliers, by = multipliers_at(rule, point.state)
     leading = multipliers[..., 0]
     radius = np.abs(leading)

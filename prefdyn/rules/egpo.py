@@ -13,6 +13,7 @@ from prefdyn.rules._game_rule import VotingRule
 from prefdyn.rules._mixed_reference_sampling import matvec
 from prefdyn.rules._rule import Jacobian, like
 from prefdyn.rules._votes import generator, voted
+from prefdyn.rules.nash_md import check_step
 
 Array = Any
 
@@ -38,7 +39,7 @@ class EGPO(VotingRule):
     eta
         Step size, > 0; may be an array, which broadcasts.
     tau
-        KL strength of the regularised game, >= 0; 0 is the plain game.
+        KL strength of the regularised game, >= 0; 0 is the plain game.  ``eta tau`` is at most 1.
     reference, log_reference
         As in `prefdyn.rules.GameRule`.
     votes
@@ -61,6 +62,7 @@ class EGPO(VotingRule):
     def __post_init__(self):
         self._check_game()
         self.eta, self.tau = positive(self.eta, "eta"), nonnegative(self.tau, "tau")
+        check_step(self.eta, self.tau)
         self.votes = optional_count(self.votes, "votes")
         self._set_batch(eta=self.eta.shape, tau=self.tau.shape)
 

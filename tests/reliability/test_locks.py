@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from prefdyn import InputError
-from prefdyn._files import begun_by, exclusive, write_atomically, write_folder
+from prefdyn._files import exclusive, write_atomically, write_folder
 from prefdyn.cli import main
 from tests.reliability.conftest import COMMANDS
 
@@ -23,9 +23,14 @@ import sys, time
 from pathlib import Path
 from prefdyn._files import exclusive, write_atomically
 out = Path(sys.argv[1])
-with exclusive(out):
+
+def half(path):
+    path.write_text("half")
     print("held", flush=True)
-    write_atomically(out / "part", lambda path: (path.write_text("half"), time.sleep(600)))
+    time.sleep(600)
+
+with exclusive(out):
+    write_atomically(out / "part", half)
 """
 
 
@@ -59,17 +64,17 @@ def test_a_folder_is_held_by_one_run_and_nothing_stays_behind(tmp_path):
 def test_the_lock_ends_with_the_process_and_its_half_file_goes(tmp_path):
     out = tmp_path / "out"
     with held(out) as process:
-        while not list(out.glob(f"{begun_by(process.pid)}*")):
-            pass
+        assert list(out.glob(f".writing-{process.pid}-*"))
         with pytest.raises(InputError, match=f"process {process.pid} since"), exclusive(out):
             pass
         process.send_signal(signal.SIGKILL)
         process.wait()
-        (out / ".writing-1-somebody-else").touch()
+        alive = out / f".writing-{os.getpid()}-x"
+        alive.touch()
         assert (out / ".lock").exists()
         with exclusive(out):
             assert json.loads((out / ".lock").read_text())["process"] == os.getpid()
-    assert [path.name for path in out.iterdir()] == [".writing-1-somebody-else"]
+    assert list(out.iterdir()) == [alive]
 
 
 def test_a_lock_beside_makes_no_folder(tmp_path):

@@ -219,6 +219,7 @@ def test_iterative_rpo_without_likelihood_is_iterated_dpo():
         ),
         (lambda: NashMD(RPS, None, 0.0), "tau is 0: it must be a finite number above 0"),
         (lambda: EGPO(RPS, 0.0, 0.5), "eta is 0: it must be a finite number above 0"),
+        (lambda: EGPO(RPS, 2.0, 0.6), r"eta \* tau is 1.2: .* at most 1"),
         (lambda: EGPO(RPS, 1.0, -0.5), "tau is -0.5: it must be a finite number of at least 0"),
         (lambda: EGPO(cast(Any, RPS.P), 1.0, 0.5), "game is a ndarray, not a PreferenceMatrix"),
         (lambda: EGPO(RPS, [1.0, 2.0], [0.1, 0.2, 0.3]), r"eta \(2,\), tau \(3,\)"),

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+import prefdyn
 from prefdyn import (
     MRS,
     MRSDPO,
@@ -238,3 +239,10 @@ def test_a_point_may_be_handed_in(rule):
     np.testing.assert_array_equal(again.multipliers, linear.multipliers)
     from_start = stability(rule, [0.2, 0.3, 0.5])
     assert from_start.spectral_radius == pytest.approx(linear.spectral_radius, rel=1e-7)
+
+
+def test_a_fixed_point_of_another_game_size_is_refused():
+    rule = MRSIPO(games.cycle(5, 0.4), beta=0.5, alpha=0.5, lam=1.0)
+    point = stability(MRSIPO(games.rock_paper_scissors(0.4), 0.5, 0.5, 1.0)).point
+    with pytest.raises(prefdyn.InputError, match="one of 3 responses, and the rule has 5"):
+        stability(rule, point)
