@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from prefdyn._errors import InputError
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """What file systems without locks answer."""
+_UNFINISHED = ".writing-"
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -29,7 +29,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         If it cannot be written: names `path`, and says why.
     """
     with _explained(path, "written"):
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=begun_by(), suffix=path.suffix)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=unfinished(), suffix=path.suffix)
         os.close(handle)
         temporary = Path(name)
         try:
@@ -49,7 +49,7 @@ def write_folder(path: Path, write: Callable[[Path], Any]) -> None:
         If it cannot be written: names `path`, and says why.
     """
     with _explained(path, "written"):
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=begun_by()))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=unfinished()))
         try:
             write(temporary)
             temporary.chmod(0o755)  # temporary folders are born private
@@ -62,12 +62,9 @@ def write_folder(path: Path, write: Callable[[Path], Any]) -> None:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
-def begun_by(run: int | None = None) -> str:
-    """How the names of files begin that a run has not finished; by default this process's run."""
-    if run is None:
-        parent = parent_process()  # workers belong to the run that started them
-        run = os.getpid() if parent is None else parent.pid
-    return f".writing-{run}-"
+def unfinished() -> str:
+    """How the names of files begin that this process has not finished."""
+    return f"{_UNFINISHED}{os.getpid()}-"
 
 
 @contextmanager
@@ -75,7 +72,7 @@ def exclusive(path: Path, *, name: str = ".lock", beside: bool = False) -> Itera
     """Be the only run that writes to a folder, which is made if it is not there.
 
     The lock is the operating system's and ends with the process that holds it, however that ends:
-    what a killed run leaves locks nobody out.  What it had begun to write is removed.
+    what a killed run leaves locks nobody out.  What killed processes had begun to write is removed.
 
     Parameters
     ----------
@@ -105,15 +102,16 @@ def exclusive(path: Path, *, name: str = ".lock", beside: bool = False) -> Itera
         handle = _locked(lock, path)
     try:
         with _explained(path, "written to"):
-            _tidy(handle, own, beside)
+            _tidy(own, beside)
             holder = {"process": os.getpid(), "since": _now()}
             os.ftruncate(handle, 0)
             os.lseek(handle, 0, os.SEEK_SET)
             os.write(handle, json.dumps(holder).encode())
         yield
     finally:
-        with suppress(OSError):  # some systems remove no file that is open; then it stays, free
-            lock.unlink()
+        with suppress(OSError):
+            _tidy(own, beside)  # what workers had begun that were ended
+            lock.unlink()  # some systems remove no file that is open: then it stays, free
         os.close(handle)
 
 
@@ -164,14 +162,24 @@ def _holder(handle: int) -> dict[str, Any]:
         return {}
 
 
-def _tidy(handle: int, own: Path, beside: bool) -> None:
-    """Remove what the last holder, if it was killed, had begun to write."""
-    killed = _holder(handle)
-    if not killed:
-        return
-    pattern = f"{begun_by(killed['process'])}*"
+def _tidy(own: Path, beside: bool) -> None:
+    """Remove what processes that are no more had begun to write."""
+    pattern = f"{_UNFINISHED}*"
     for part in [*own.rglob(pattern), *(own.parent.glob(pattern) if beside else ())]:
-        shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+        if not _alive(part.name.removeprefix(_UNFINISHED).partition("-")[0]):
+            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def _alive(process: str) -> bool:
+    if os.name != "posix" or not process.isdecimal():
+        return True  # nobody knows
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
 
 
 def _now() -> str:

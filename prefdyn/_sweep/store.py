@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from prefdyn._errors import InputError
-from prefdyn._files import begun_by, write_atomically
+from prefdyn._files import unfinished, write_atomically
 from prefdyn._sweep.axes import START, Line
 from prefdyn._sweep.blocks import Grid
 from prefdyn._sweep.compute import Refused, Result
@@ -153,7 +153,7 @@ def create(
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=begun_by()))
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=unfinished()))
     except OSError as error:
         raise OSError(error.errno, f"cannot be made ({error.strerror})", str(path)) from None
     try:

@@ -1,12 +1,16 @@
 """A small model, pairs, and command lines that run in a second."""
 
+import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from prefdyn.llm._hub import quiet
 from tests.llm.conftest import llama, tokenizer  # noqa: F401  # pyright: ignore
+from tests.reliability.processes import Ended, run, tree
 
 PAIRS = [
     ("is it red? ", "yes, it is.", "no"),
@@ -77,3 +81,52 @@ def furnish(folder: Path, model: Path) -> Path:
 def room(tmp_path, model) -> Path:
     """A folder with everything that the commands read."""
     return furnish(tmp_path / "room", model)
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory, model) -> Any:
+    """Runs of the commands that nobody interrupts: a function of the name."""
+    known: dict[str, tuple[Ended, dict[str, bytes]]] = {}
+
+    def found(name: str) -> tuple[Ended, dict[str, bytes]]:
+        if name not in known:
+            room = furnish(tmp_path_factory.mktemp(name) / "room", model)
+            ended = run(COMMANDS[name].split(), room)
+            assert (ended.code, ended.err) == (0, "")
+            known[name] = ended, result(room / "out")
+        return known[name]
+
+    return found
+
+
+def result(out: Path) -> dict[str, bytes]:
+    """What a run has written, without when it began and how long its blocks took.
+
+    Of a checkpoint the values count: its bytes also tell which equal numbers are one object.
+    """
+    found = tree(out)
+    for name, data in found.items():
+        if name.endswith("map.zarr/zarr.json"):
+            found[name] = _without(data, "created")
+        elif "/sweep/" in name and name.endswith(".json"):
+            found[name] = _without(data, "seconds")
+        elif name == "checkpoint.pt":
+            found[name] = repr(_values(torch.load(io.BytesIO(data), weights_only=True))).encode()
+    return found
+
+
+def _values(value: Any) -> Any:
+    """Nested values with tensors as bytes."""
+    if isinstance(value, dict):
+        return {name: _values(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_values(part) for part in value]
+    if isinstance(value, torch.Tensor):
+        return value.dtype, value.shape, value.numpy().tobytes()
+    return value
+
+
+def _without(data: bytes, name: str) -> bytes:
+    described = json.loads(data)
+    described.get("attributes", described).pop(name, None)
+    return json.dumps(described).encode()

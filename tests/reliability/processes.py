@@ -5,8 +5,10 @@ moments drawn over its duration fall into its work.
 """
 
 import contextlib
+import ctypes
 import json
 import os
+import resource
 import signal
 import sys
 import time
@@ -53,7 +55,12 @@ class Ended:
 
 
 def run(
-    words: Sequence[str], folder: Path, *, after: float | None = None, at: float | None = None
+    words: Sequence[str],
+    folder: Path,
+    *,
+    after: float | None = None,
+    at: float | None = None,
+    largest: int | None = None,
 ) -> Ended:
     """Run a command in a folder.
 
@@ -67,13 +74,15 @@ def run(
         Seconds after which it is killed.
     at
         The move of a file at which it kills itself: n just before the n-th, n + 1/2 just after.
+    largest
+        Bytes that a file can have, as on a disk that is full.
     """
     notes = folder / "notes"
     notes.mkdir(exist_ok=True)
     for note in notes.iterdir():
         note.unlink()
     ready, told = FORKS.Pipe(duplex=False)
-    process = FORKS.Process(target=_child, args=(list(words), str(folder), at, told))
+    process = FORKS.Process(target=_child, args=(list(words), str(folder), at, largest, told))
     process.start()
     assert ready.poll(WAIT), "did not start"
     begun = time.perf_counter()
@@ -93,12 +102,16 @@ def run(
     )
 
 
-def _child(words: list[str], folder: str, at: float | None, told: Any) -> None:
+def _child(words: list[str], folder: str, at: float | None, largest: int | None, told: Any) -> None:
     """Run the command, noting every move of a file into its place."""
     os.chdir(folder)
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"notes/{name}", os.O_WRONLY | os.O_CREAT, 0o644), number)
-    _watch_moves(at)
+    _obey_permissions()
+    if largest is None:
+        _watch_moves(at)
+    else:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     from prefdyn.cli import main
 
     with contextlib.closing(told):
@@ -107,6 +120,13 @@ def _child(words: list[str], folder: str, at: float | None, told: Any) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _obey_permissions() -> None:
+    """Give up the right to write anywhere, which the root user has."""
+    if sys.platform == "linux":
+        header, nothing = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        assert ctypes.CDLL(None).capset(header, nothing) == 0
 
 
 def _watch_moves(at: float | None) -> None:

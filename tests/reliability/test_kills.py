@@ -1,16 +1,14 @@
 """Killed at any moment, a command loses nothing that was finished and goes on to the same bits."""
 
-import json
 import shutil
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.reliability.conftest import COMMANDS, furnish
-from tests.reliability.processes import Ended, run, tree
+from tests.reliability.conftest import COMMANDS, furnish, result
+from tests.reliability.processes import run
 
 pytestmark = pytest.mark.slow
 
@@ -25,39 +23,6 @@ WRITTEN = {
     "iterate": ("rounds.safetensors", 5),
 }
 """The files that hold finished work, and how often a run writes each."""
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory, model) -> Any:
-    """Runs of the commands that nobody interrupts: a function of the name."""
-    known: dict[str, tuple[Ended, dict[str, bytes]]] = {}
-
-    def found(name: str) -> tuple[Ended, dict[str, bytes]]:
-        if name not in known:
-            room = furnish(tmp_path_factory.mktemp(name) / "room", model)
-            ended = run(COMMANDS[name].split(), room)
-            assert (ended.code, ended.err) == (0, "")
-            known[name] = ended, result(room / "out")
-        return known[name]
-
-    return found
-
-
-def result(out: Path) -> dict[str, bytes]:
-    """What a run has written, without when it began and how long its blocks took."""
-    found = tree(out)
-    for name, data in found.items():
-        if name.endswith("map.zarr/zarr.json"):
-            found[name] = _without(data, "created")
-        elif "/sweep/" in name and name.endswith(".json"):
-            found[name] = _without(data, "seconds")
-    return found
-
-
-def _without(data: bytes, name: str) -> bytes:
-    described = json.loads(data)
-    described.get("attributes", described).pop(name, None)
-    return json.dumps(described).encode()
 
 
 def goes_on(name: str, room: Path, expected: dict[str, bytes], moments) -> int:
