@@ -1,6 +1,7 @@
 """Pictures that pages draw themselves: their code is run as a reader would run it."""
 
 import contextlib
+import io
 import re
 
 import matplotlib
@@ -18,6 +19,7 @@ def draw() -> None:
     for page in sorted([*DOCS.glob("*.md"), *DOCS.glob("tutorials/*.md")]):
         if ".savefig(" in (text := page.read_text("utf-8")):
             blocks = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
-            with contextlib.chdir(folder), style():
+            printed = contextlib.redirect_stdout(io.StringIO())
+            with contextlib.chdir(folder), style(), printed:
                 exec(compile("\n".join(blocks), str(page), "exec"), {"__name__": "page"})
             pyplot.close("all")

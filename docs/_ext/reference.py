@@ -65,7 +65,7 @@ def modules() -> dict[str, ModuleType]:
     return {
         name: importlib.import_module(f"prefdyn.{name}")
         for name in sorted(names)
-        if not name.startswith("_")
+        if not name.startswith("_") and name != "cli"  # the page on the command line has it
     }
 
 

@@ -19,7 +19,7 @@ TOPICS = {  # modules of prefdyn.claims
         ("displacement", "squeezing", "entanglement", "kernel"),
     ),
     "losses": ("Losses made to be stable", ("spo", "slime")),
-    "logs": ("What a training log shows", ("diagnosis",)),
+    "logs": ("Training logs and pipelines", ("diagnosis", "pipelines")),
     "more": ("More", ()),  # what no other topic names
 }
 
@@ -27,7 +27,8 @@ TOPICS = {  # modules of prefdyn.claims
 @cache
 def modules() -> dict[str, ModuleType]:
     """The modules of claims by name, in reading order; each has a page."""
-    return {part.__name__.rpartition("._")[2]: part for part in claims._READING_ORDER}
+    found = {part.__name__.rpartition("._")[2]: part for part in claims._READING_ORDER}
+    return {name: part for name, part in found.items() if part.CLAIMS}
 
 
 @cache
