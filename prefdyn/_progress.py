@@ -100,6 +100,7 @@ class _Bar:
     """A bar that appears by itself, from a timer: what it waits for may take long to come back."""
 
     def __init__(self, what: str, total: int | None, done: int, at_once: bool):
+        self._outer: tuple[str, float] | None = None
         self._begin(what, total, done)
         self._screen: Any = None
         self._lock = threading.Lock()
@@ -110,19 +111,17 @@ class _Bar:
     def update(self, done: int, total: int | None = None) -> None:
         """So many are done."""
         self.done, self.total = done, self.total if total is None else total
-        self._draw()
 
     @contextmanager
     def lent(self, what: str, total: int | None, done: int) -> Iterator["_Bar"]:
         """The bar for a part of the work; what it said before is put back."""
-        before = self.what, self.total, self.done
+        before = self._outer, self.what, self.total, self.done, self.before, self.begun
+        self._outer = (self.what, self.begun)
         self._begin(what, total, done)
-        self._draw()
         try:
             yield self
         finally:
-            self._begin(*before)
-            self._draw()
+            self._outer, self.what, self.total, self.done, self.before, self.begun = before
 
     @property
     def numbers(self) -> str:
@@ -137,16 +136,22 @@ class _Bar:
         self.what, self.total, self.done, self.before = what, total, done, done
         self.begun = time.monotonic()
 
-    def _draw(self) -> None:
-        if self._screen is not None:
-            (task,) = self._screen.tasks
-            task.description, task.total, task.completed = self.what, self.total, self.done
+    def draw(self, task: Any) -> str:
+        """Put on a task what is to be seen now, and give the numbers beside it.
+
+        A part that is over in less than `PATIENCE` never shows: bars must not flicker.
+        """
+        if self._outer is not None and time.monotonic() - self.begun < PATIENCE:
+            what, begun = self._outer
+            task.description, task.total, task.completed = what, None, 0
+            return f"{_time(time.monotonic() - begun)} so far"
+        task.description, task.total, task.completed = self.what, self.total, self.done
+        return self.numbers
 
     def _appear(self) -> None:
         with self._lock:
             if not self._over:
                 self._screen = _screen(self)
-                self._draw()
                 self._screen.start()
 
     def __enter__(self) -> "_Bar":
@@ -171,13 +176,19 @@ def _screen(bar: _Bar) -> Any:
 
     class Numbers(ProgressColumn):
         def render(self, task: Any) -> Text:
-            return Text(bar.numbers)
+            return Text(task.fields["numbers"])
+
+    class Screen(Progress):
+        def get_renderables(self) -> Any:
+            for task in self.tasks:
+                task.fields["numbers"] = bar.draw(task)
+            return super().get_renderables()
 
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), Numbers())
     # What others print appears above the bar; what goes to standard output stays there.
     console = Console(stderr=True)
-    screen = Progress(*columns, console=console, transient=True, redirect_stdout=False)
-    screen.add_task(bar.what)
+    screen = Screen(*columns, console=console, transient=True, redirect_stdout=False)
+    screen.add_task(bar.what, numbers="")
     return screen
 
 
