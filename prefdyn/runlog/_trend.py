@@ -22,11 +22,15 @@ TURN_PARAMETERS = 3
 """What a turn costs in BIC: a slope, a place, and the search for the best place."""
 BLOCKS = 120
 """Means that a series is cut down to before its peak is looked for."""
+RIDGE = 1e-9
+"""Added to the normal equations, since neighbouring turns around odd batches look alike."""
 HUBER = 1.345
 """Residuals beyond so many standard deviations count less: 95 % as good as least squares for normal
 noise, and one odd batch moves nothing."""
 ODD = 6.0
 """Beyond so many it does not count: normal noise does that once in five hundred million."""
+NEGLIGIBLE = 1e-4
+"""What an odd batch then weighs: not nothing, so that every piece has readings."""
 NEIGHBOURS = 4
 """Readings to either side whose median a reading is compared with."""
 STICKIEST = 0.9
@@ -169,9 +173,9 @@ def peak(series: Series, path: Trend) -> Peak:
     return Peak(*(int(steps[k]) for k in (best, within[0], within[-1])))
 
 
-def since(series: Series, step: int) -> Series:
-    """The part of a series from a step on."""
-    kept = series.steps >= step
+def since(series: Series, step: int, until: int | None = None) -> Series:
+    """The part of a series from a step on, up to another."""
+    kept = (series.steps >= step) & (until is None or series.steps <= until)
     return replace(series, steps=series.steps[kept], values=series.values[kept])
 
 
@@ -208,7 +212,7 @@ def _cheapest(
     found = list(combinations(range(len(places)), turns))
     chosen = np.array(found, dtype=int).reshape(len(found), turns)
     columns = np.column_stack([np.tile([0, 1], (len(chosen), 1)), chosen + 2])
-    left = gram[columns[:, :, None], columns[:, None, :]]
+    left = gram[columns[:, :, None], columns[:, None, :]] + RIDGE * np.eye(turns + 2)
     solved = np.linalg.solve(left, right[columns][..., None])[..., 0]
     sums = float(weights @ y**2) - (solved * right[columns]).sum(axis=1)
     best = int(np.argmin(sums))
