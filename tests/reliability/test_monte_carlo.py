@@ -17,8 +17,6 @@ pytestmark = pytest.mark.slow
 INSTANCES = 100_000
 BATCH = 10_000
 STEP = 1e-5
-SPECTRAL = 1e-5
-"""Differences are good to 1e-9 or so; eigenvalues that nearly coincide keep half the digits."""
 
 
 def batches(seed):
@@ -55,17 +53,45 @@ def slopes(rule, theta):
     return J - J.mean(-2, keepdims=True)  # logits are known up to a constant
 
 
-def multipliers(rule, theta):
-    """Those of the K - 1 directions in which a policy moves; the constant one has 0."""
+def sums(rule, theta):
+    """Sums of the powers 1, ..., K - 1 of a round's multipliers, (BATCH, K - 1).
+
+    They fix the multipliers, and are exact to rounding where these nearly coincide: there
+    eigenvalues of a matrix keep half the digits.
+    """
     K = theta.shape[-1]
     onto = np.eye(K) - 1 / K
-    return np.linalg.eigvals(onto @ slopes(rule, theta) @ onto)
+    J = onto @ slopes(rule, theta) @ onto
+    powers = [J]
+    while len(powers) < K - 1:
+        powers.append(powers[-1] @ J)
+    return np.stack([np.trace(power, axis1=-2, axis2=-1) for power in powers], -1)
+
+
+def sums_of(real, turning):
+    """The same of the numbers real +- i turning (BATCH, K), of which one, a turning of 0, is left
+    out, and of their sizes."""
+    x = real[:, None] + 1j * turning
+    k = np.arange(1, x.shape[-1])
+    total = (x[..., None] ** k).sum(-2) - real[:, None] ** k
+    return total.real, np.maximum(1, (np.abs(x)[..., None] ** k).sum(-2))
+
+
+def turnings(A, policy):
+    """Eigenvalues of R A R over i, with R the root of diag(pi) - pi pi', (BATCH, K)."""
+    B = rooted(policy)
+    return np.linalg.eigvals(B.swapaxes(-1, -2) @ A @ B).imag
+
+
+def rooted(policy):
+    """B with B B' = diag(pi) - pi pi'."""
+    root = np.sqrt(policy)
+    return np.eye(policy.shape[-1]) * root[..., None] - policy[..., :, None] * root[..., None, :]
 
 
 def strength(A, policy):
-    """Largest singular value s of R A R with R the root of diag(pi) - pi pi', (BATCH,)."""
-    root = np.sqrt(policy)
-    B = np.eye(A.shape[-1]) * root[..., None] - policy[..., :, None] * root[..., None, :]
+    """Largest singular value s of R A R, (BATCH,)."""
+    B = rooted(policy)
     return np.linalg.svd(B.swapaxes(-1, -2) @ A @ B, compute_uv=False)[..., 0]
 
 
@@ -83,17 +109,15 @@ def test_mrs_2_rounds_contract_with_the_constant_stated():
     assert worst > 0.5  # and the bound is not idle
 
 
-def test_mrs_4_and_7_multipliers_turn_and_never_flip():
+def test_mrs_4_and_7_multipliers_are_alpha_and_a_turning():
     for rng, K in batches(4):
         rule = recipes(rng, K)
         point = fixed_point(rule)
-        found = multipliers(rule, point.log_policy)
-        s = strength(rule.game.P - 0.5, point.policy)
-        predicted = np.hypot(rule.alpha, rule.lam * s / rule.beta)
-        radius = np.abs(found).max(-1)
-        assert np.max(np.abs(radius - predicted) / np.maximum(1, predicted)) < SPECTRAL
-        turning = np.sort(found.real, axis=-1)[:, -(K - 1) :]
-        assert np.max(np.abs(turning - rule.alpha[:, None])) < SPECTRAL * max(1, predicted.max())
+        drive = (rule.lam / rule.beta)[:, None]
+        turning = drive * turnings(rule.game.P - 0.5, point.policy)
+        predicted, size = sums_of(rule.alpha, turning)
+        error = np.abs(sums(rule, point.log_policy) - predicted) / size
+        assert error.max() < 1e-6
 
 
 def test_lab_1_no_game_turns_faster_than_the_bound():
@@ -129,11 +153,11 @@ def test_rnd_2_part_of_a_round_has_the_stated_multipliers():
         rule = recipes(rng, K)
         kappa = rng.uniform(0.01, 1, BATCH)
         point = fixed_point(rule)
-        found = multipliers(Inexact(rule, kappa), point.log_policy)
-        turning = rule.lam * strength(rule.game.P - 0.5, point.policy) / rule.beta
-        predicted = np.hypot(1 - kappa * (1 - rule.alpha), kappa * turning)
-        error = np.abs(np.abs(found).max(-1) - predicted) / np.maximum(1, predicted)
-        assert error.max() < SPECTRAL
+        drive = (rule.lam / rule.beta)[:, None]
+        turning = drive * turnings(rule.game.P - 0.5, point.policy)
+        predicted, size = sums_of(1 - kappa * (1 - rule.alpha), kappa[:, None] * turning)
+        error = np.abs(sums(Inexact(rule, kappa), point.log_policy) - predicted) / size
+        assert error.max() < 1e-6
 
 
 def turning_games(a):
