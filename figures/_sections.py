@@ -137,5 +137,13 @@ SECTIONS = (
         ("slime",),
         ("SLIME",),
     ),
+    Section(
+        "practice",
+        "Pipelines and logs",
+        ("2404.09656", "1705.04908"),
+        "Which recipe do a trainer's settings amount to, and what can the log of a run tell?",
+        (),
+        ("PIPE", "DIAG"),
+    ),
 )
 """The sections in the order of the report."""
