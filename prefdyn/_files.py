@@ -17,6 +17,8 @@ from prefdyn._errors import InputError
 
 _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """What file systems without locks answer."""
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk answers that takes no more."""
 _UNFINISHED = ".writing-"
 
 
@@ -108,6 +110,10 @@ def exclusive(path: Path, *, name: str = ".lock", beside: bool = False) -> Itera
             os.lseek(handle, 0, os.SEEK_SET)
             os.write(handle, json.dumps(holder).encode())
         yield
+    except OSError as error:  # of a library that does not say which file it was writing
+        if error.filename is None and error.errno in _FULL:
+            raise OSError(error.errno, f"cannot be written ({error.strerror})", str(path)) from None
+        raise
     finally:
         with suppress(OSError):
             _tidy(own, beside)  # what workers had begun that were ended
