@@ -51,7 +51,7 @@ def run(rng, displaced, readings=40, split: Split = "eval"):
 
     With states shared along a direction and both trained, pairs of high CHES displace (DISP-10).
     """
-    chosen, rejected = _paths(displaced, int(rng.integers(6)), readings)
+    chosen, rejected = _paths(displaced, int(rng.integers(2)), readings)
     start = chosen[0], rejected[0]
     held_out = rng.choice(PAIRS, PAIRS // 2, replace=False)
     batches = [rng.choice(PAIRS, BATCH, replace=False) for _ in range(readings)]

@@ -21,10 +21,10 @@ CLAIMS: tuple[Claim, ...] = (
         "how often a log is accused, and how often rightly",
         "Thresholds of one in a thousand, with errors that allow for the correlation of "
         "neighbouring readings: of logs of eight series of noise, 12 to 200 readings, correlated "
-        "by up to .4, about one in a hundred or fewer meets an alarm or a warning; of simulated "
-        "DPO runs on pairs of lowest CHES, whose chosen responses rise, none met an accusation of "
+        "by up to .4, three of 600 met an alarm or a warning, two of these with twelve readings; of "
+        "simulated DPO runs on pairs of lowest CHES, whose chosen responses rise, none was accused of "
         "displacement, and of those on pairs of highest CHES, whose chosen responses fall by "
-        "several nats, nearly all meet an alarm, from evaluations and from batches of four pairs.",
+        "several nats, all met an alarm, from evaluations and from batches of four pairs.",
         "ours, toy of arXiv 2410.08847",
         "derived",
     ),
