@@ -115,7 +115,7 @@ PAIRS = "".join(
     for b in ("cat", "dog", "boy", "girl", "tree", "sun")
     if a != b
 )
-CONFIG = """rounds = 20000
+CONFIG = """rounds = 4000
 work = 1
 reducers = ["entropy"]
 [rule]
@@ -128,7 +128,7 @@ beta = 0.5
 alpha = 0.5
 lam = 1.0
 [axes]
-rule.lam = { from = 0.1, to = 1.0, number = 8 }
+rule.lam = { from = 0.1, to = 1.0, number = 20 }
 """
 ROUNDS = "iterate rps:0.4 --prompt 'One day' --alpha 0.5 --lam 1 --beta 0.3 --rounds 6 --out run"
 JOBS = [
