@@ -38,7 +38,7 @@ reproduce: $(STAMP) ## check all claims, draw all figures, validate on a languag
 test: $(STAMP) ## the fast tests
 	@$(PY) -m pytest -q -n $(WORKERS)
 
-test-all: $(STAMP) ## every test, with many more random examples
+test-all: $(DOCS_STAMP) ## every test, with many more random examples
 	@$(PY) -m pytest -q -n $(WORKERS) -m "slow or not slow" --hypothesis-profile=thorough
 
 test-gpu: ## the kernels against float64, on this machine's GPU; needs torch, triton, numpy, pytest
