@@ -113,7 +113,8 @@ class Advise:
         recipe = answer["recipe"]
         names = ("objective", "beta", "alpha", "lam", "kappa")
         yield facts(**{name: recipe[name] for name in names})
-        yield "\n".join(["", "Assumed:", *(f"- {text}" for text in answer["assumptions"]), ""])
+        assumed = [f"- {text}" for text in answer["assumptions"]]
+        yield "\n".join(["", *(["Assumed:", *assumed, ""] if assumed else ())])
         yield "\n".join([*answer["notes"], *answer["every_game"], ""])
         if answer["outlook"]:
             yield f"On {answer['game']['name']}: {answer['outlook']['word']}."
@@ -123,6 +124,8 @@ class Advise:
                 yield policy_table(names, answer["outlook"]["policy"], "probability at rest")
         elif answer["games"]:
             yield _games_table(answer["games"])
+            told = (game["sentences"] for game in answer["games"] if game["word"] == "not known")
+            yield from dict.fromkeys(sentence for sentences in told for sentence in sentences)
             yield "Small games without far starts; yours: --game votes.csv."
         elif not answer["outlook"]:
             yield "Beta is per token: give --tokens to get a verdict."

@@ -9,7 +9,7 @@ from typing import Any
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice, nearest
 from prefdyn.games._text import parse_json, read_text
-from prefdyn.pipeline._names import COMMON, EARLIER, MARKS, OF_TRAINER, ROUNDS
+from prefdyn.pipeline._names import COMMON, EARLIER, MARKS, OF_TRAINER, REPLACED, ROUNDS
 
 LARGEST = 100_000
 """Bytes of the largest file that is read: a configuration has a few thousand."""
@@ -143,23 +143,25 @@ def _flat(data: Mapping[Any, Any], name: str) -> dict[str, Any]:
 def _fitting(found: Mapping[str, Any], name: str) -> str:
     """The trainer that has all the settings, and this loss."""
     given = {setting for setting in found if setting in KNOWN - COMMON - EARLIER - set(ROUNDS)}
-    fitting = [
-        trainer
+    lacking = {
+        trainer: sorted(given - own)
         for trainer, own in OF_TRAINER.items()
-        if given <= own
-        and MARKS.get(trainer, "beta") in found.keys() | {"beta"}
+        if MARKS.get(trainer, "beta") in found.keys() | {"beta"}
         and _has_loss(trainer, found.get("loss_type"))
-    ]
+    }
+    fitting = [trainer for trainer, names in lacking.items() if not names]
     if len(fitting) == 1:
         return fitting[0]
-    if not fitting:
+    if fitting:
         raise InputError(
-            f"no single trainer of TRL has all the settings of {name}: say which it is for "
-            f"({', '.join(OF_TRAINER)})."
+            f"the settings of {name} fit several of TRL's trainers: give the trainer that it is "
+            f"for ({', '.join(fitting)})."
         )
+    close = min(lacking, key=lambda trainer: len(lacking[trainer]), default=None)
+    but = f" (nearest: {close}, without {', '.join(lacking[close][:3])})" if close else ""
     raise InputError(
-        f"the settings of {name} fit several of TRL's trainers: say which it is for "
-        f"({', '.join(fitting)})."
+        f"no single trainer of TRL has all the settings of {name}{but}: give the trainer that it "
+        f"is for ({', '.join(OF_TRAINER)})."
     )
 
 
@@ -171,5 +173,7 @@ def _has_loss(trainer: str, loss: Any) -> bool:
 
 
 def _hint(name: str, trainer: str, own: frozenset[str] | set[str]) -> str:
+    if trainer == "dpo" and name in REPLACED:
+        return f" ({REPLACED[name]})"
     others = [other for other, theirs in OF_TRAINER.items() if name in theirs]
     return f" (a setting of {', '.join(others)})" if others else nearest(name, own)

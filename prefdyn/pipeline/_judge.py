@@ -10,13 +10,11 @@ from prefdyn._errors import InputError, NoOptimum
 from prefdyn._stability import critical, fixed_point, last_iterate, stability, verdict
 from prefdyn.games.matrix import PreferenceMatrix
 from prefdyn.pipeline import _words
+from prefdyn.pipeline._objective import DRIVEN
 from prefdyn.pipeline._translate import Translation
 from prefdyn.pipeline.moving_reference import least_kappa, speed, strength
 from prefdyn.policies.softmax import entropy
 from prefdyn.rules import Inexact, Rule
-
-DRIVEN = ("ipo", "dpo")
-"""Objectives whose optimum is the reference plus a push divided by beta."""
 
 
 @dataclass(frozen=True)

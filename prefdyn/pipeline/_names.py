@@ -17,5 +17,10 @@ OF_TRAINER: dict[str, frozenset[str]] = {
 """Settings of one trainer besides the common ones."""
 MARKS = {"nash_md": "mixture_coef", "xpo": "alpha"}
 """Settings without which a file is one of the trainer that these two, of TRL before 1, extend."""
+REPLACED = {
+    "rpo_alpha": "of earlier TRL; now loss_type: [sigmoid, sft], loss_weights: [1, rpo_alpha]",
+    "reference_free": "of earlier TRL; a DPO loss without reference is not translated",
+}
+"""Settings of the DPO trainer that changed its loss in earlier versions."""
 ROUNDS = ("num_iterations", "num_rounds", "iterations", "rounds")
 """What scripts around a trainer call the number of rounds; TRL has no such setting."""

@@ -13,6 +13,8 @@ from prefdyn.pipeline.trl_losses import DEFAULTS, trl_equivalent
 
 PER_TOKEN = {"ipo_mean": "ipo", "dpo_norm": "dpo", "simpo": "simpo"}
 """Objectives on means per token, and what they are on sums where responses are equally long."""
+DRIVEN = ("ipo", "dpo")
+"""Objectives whose optimum is the reference plus a push divided by beta."""
 WORDS = ("loss_type", "f_divergence_type")
 
 
@@ -49,8 +51,9 @@ def translated_objective(config: Config, tokens: float | None) -> Found:
     given = {name: value for name, value in settings.items() if value is not None}
     equivalent = trl_equivalent(config.trainer, **given)
     objective: Any = equivalent.objective
+    apart = ("beta",) if objective.takes("beta") else ()  # has a row of its own
     loss = (
-        " ".join(f"{name}={_brief(value)}" for name, value in given.items() if name != "beta")
+        " ".join(f"{name}={_brief(value)}" for name, value in given.items() if name not in apart)
         or "default loss"
     )
     notes = []
@@ -58,6 +61,11 @@ def translated_objective(config: Config, tokens: float | None) -> Found:
         notes.append("ORPO's likelihood runs over the prompt, too; here it is the response's.")
     if not equivalent.reference and yes(config.settings, "sync_ref_model"):
         notes.append("This loss has no reference, so moving one changes nothing.")
+    if objective.id == "dpo" and given.get("label_smoothing"):
+        notes.append(
+            "label_smoothing does nothing to TRL's sigmoid loss (in earlier versions it made it "
+            "conservative DPO)."
+        )
     rows = [
         Row(
             f"{config.trainer}: {loss}",
@@ -95,7 +103,7 @@ def _online(config: Config) -> Found:
     """Online DPO and what derives from it, whose losses are on sums."""
     settings = config.settings
     beta = last_number(settings, "beta", 0.1)
-    kind = choice(str(settings.get("loss_type") or "sigmoid"), ("sigmoid", "ipo"), "loss_type")
+    kind = choice(str(_value(config, "loss_type") or "sigmoid"), ("sigmoid", "ipo"), "loss_type")
     id = {"sigmoid": "dpo", "ipo": "ipo"}[kind]
     notes = []
     if isinstance(settings.get("beta"), list) and len(settings["beta"]) > 1:

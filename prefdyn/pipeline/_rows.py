@@ -137,10 +137,10 @@ def executed(config: Config, kind: str, kappa: float | None, steps: int | None) 
     )
 
 
-def periods_of(kind: str, rounds: int | None, periods: int | None, every: int) -> Iterator[Row]:
+def periods_of(kind: str, rounds: int | None, periods: float | None, every: int) -> Iterator[Row]:
     """How many rounds there are."""
     if kind in ("drift", "tracking"):
-        text = "unknown: give the steps of the run" if periods is None else f"{periods}"
+        text = "unknown: give the steps of the run" if periods is None else f"{int(periods)}"
         yield Row(f"steps / {every}", f"updates of the reference: {text}", "One period each.")
     elif rounds is not None:
         yield Row(f"rounds={rounds}", f"{rounds} rounds", "One run of the trainer each.")

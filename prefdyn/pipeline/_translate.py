@@ -61,8 +61,9 @@ class Translation:
         Of sampling; what is said for every game allows for it, a verdict on one game takes 1.
     mixing : float or None
         Share of the policy in an update of a moving reference.
-    periods : int or None
-        Updates of a moving reference in the whole run, where its steps are known.
+    periods : float or None
+        Periods between updates of a moving reference in the whole run, the last perhaps begun
+        only, where its steps are known.
     rounds : int or None
         Where known.
     rows : tuple of Row
@@ -82,7 +83,7 @@ class Translation:
     mixture: float | None
     temperature: float
     mixing: float | None
-    periods: int | None
+    periods: float | None
     rounds: int | None
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
@@ -191,7 +192,7 @@ def translate(
     alpha, lam = _shares(config, kind, rounds, rounds_from, given)
     if not found.reference:
         alpha = 0.0  # nothing depends on it
-    periods = None if mixing is None or steps is None else steps // every
+    periods = None if mixing is None or steps is None else steps / every
     rows = (
         *found.rows,
         reference_of(config, kind, found.reference, alpha, rounds_from, mixing, every),
@@ -240,6 +241,11 @@ def _kind(
             raise InputError(
                 f"rounds of TRL's {config.trainer} trainer are its steps, against one reference: "
                 "leave rounds and rounds_from out."
+            )
+        if config.trainer == "nash_md" and (given["alpha"], given["lam"]) != (None, None):
+            raise InputError(
+                "the Nash-MD trainer has a fixed reference and takes pairs from the policy and the "
+                "mixture: leave alpha and lam out."
             )
         return "rounds"
     if mixing is not None:

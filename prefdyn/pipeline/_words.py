@@ -8,6 +8,7 @@ import numpy as np
 
 from prefdyn._stability import LastIterate, Stability
 from prefdyn.games.matrix import PreferenceMatrix
+from prefdyn.pipeline._objective import DRIVEN
 from prefdyn.pipeline.moving_reference import least_kappa, speed, strength
 
 if TYPE_CHECKING:
@@ -22,6 +23,11 @@ def everywhere(made: "Translation") -> Iterator[str]:
             "oscillation nor collapse by rounds is possible, on any game. What can go wrong is "
             "inside the round: pairs that push their chosen answers down (prefdyn predict). If the "
             "trainer is run again on new data, say how often (rounds) and against which reference."
+        )
+    elif made.on_table not in DRIVEN:
+        yield (
+            "What happens on every game is known for rounds of IPO and DPO, not for this "
+            "objective: judge it on games."
         )
     elif made.kind == "drift":
         yield from _drifting(made)
@@ -47,9 +53,9 @@ def everywhere(made: "Translation") -> Iterator[str]:
         yield from _every_ipo(made)
     else:
         yield (
-            "For this objective no beta is known that is stable on every game: iterated DPO needs "
-            "four times IPO's on rock-paper-scissors (DPO-8), and more where wins are nearly "
-            "certain. Judge it on games."
+            "For DPO no beta is known that is stable on every game: rock-paper-scissors takes four "
+            "times IPO's (DPO-8), and games with wins that are nearly certain more. Judge it on "
+            "games."
         )
 
 
@@ -118,9 +124,9 @@ def _drifting(made: "Translation") -> Iterator[str]:
     moved = strength(mixing, made.kappa or 1.0, made.periods)
     end = "" if made.beta is None else f", here {made.beta / moved:.3g}"
     yield (
-        f"After {made.periods} updates the policy has moved {most}{moved:.3g} times as far as one "
-        f"round would move it: as far as one round against the first reference at beta / "
-        f"{moved:.3g}{end}."
+        f"In the whole run, {made.periods:.3g} times the steps between two updates, the policy "
+        f"moves {most}{moved:.3g} times as far as one round would move it: as far as one round "
+        f"against the first reference at beta / {moved:.3g}{end}."
     )
 
 
@@ -180,11 +186,10 @@ def drifted(
     made: "Translation", game: PreferenceMatrix, moved: float, policy: np.ndarray, spread: float
 ) -> Iterator[str]:
     """Where a moving reference takes the policy."""
-    most = " at most" if made.kappa is None else ""
+    start = "The run" if made.kappa is not None else "A run that goes as far as it can"
     yield (
-        f"After {made.periods} updates of the reference the policy is{most} the one-round optimum "
-        f"at beta / {moved:.3g}: {_top(game, policy)} (entropy {spread:.3g} of "
-        f"{np.log(game.K):.3g} nats)."
+        f"{start} ends at the one-round optimum at beta / {moved:.3g}: {_top(game, policy)} "
+        f"(entropy {spread:.3g} of {np.log(game.K):.3g} nats)."
     )
 
 
@@ -204,7 +209,7 @@ def lagging(mixing: float, kappa: float | None, least: float) -> Iterator[str]:
     yield (
         f"The reference lags, which damps: with a mixing of {mixing:.3g} a weak cycle settles if "
         f"the steps between two updates go more than kappa = {least:.3g} of the way{state} "
-        "(PIPE-2)."
+        "(PIPE-2); a strong one can grow all the same."
     )
 
 
@@ -229,7 +234,8 @@ def without_anchor(
     else:
         yield "The policy cycles outward to the boundary."
     if made.kind == "rounds" and found.kind == "cycling":
-        yield "Keep a share of the first reference (alpha < 1), which has a stable beta (LAB-1)."
+        claim = " (LAB-1)" if made.on_table == "ipo" else ""
+        yield f"Keep a share of the first reference (alpha < 1), which has a stable beta{claim}."
 
 
 def _top(game: PreferenceMatrix, policy: Any) -> str:

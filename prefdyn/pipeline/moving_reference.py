@@ -30,16 +30,20 @@ def speed(mixing: float, kappa: float) -> float:
     return mixing * kappa / _pace(mixing, kappa)
 
 
-def strength(mixing: float, kappa: float, periods: int) -> float:
+def strength(mixing: float, kappa: float, periods: float) -> float:
     """How many one-round optima the policy has moved after so many periods on fixed data.
 
     ``M = sum_k a d_k + d_n`` over k < n, with ``d_k = kappa (1 - q^k) / c`` the distance from the
     reference that period k ends at, ``q = (1-a)(1-kappa)``: the policy is then the one-round
-    optimum at ``beta / M``.  With kappa = 1 it is ``1 + a (n - 1)``.
+    optimum at ``beta / M``.  With kappa = 1 it is ``1 + a (n - 1)``.  A last period that breaks off
+    at a share s of its steps goes ``1 - (1 - kappa)^s`` of its way, as gradient steps of one size
+    do.
     """
     c = _pace(mixing, kappa)
-    distances = kappa * (1 - (1 - c) ** np.arange(1, periods + 1)) / c
-    return float(mixing * distances[:-1].sum() + distances[-1])
+    whole, share = divmod(periods, 1)
+    distances = kappa * (1 - (1 - c) ** np.arange(int(whole) + 1)) / c
+    left = (1 - kappa) ** share  # of the distance that the last period begins with
+    return float(mixing * distances.sum() + left * (1 - mixing) * distances[-1] + 1 - left)
 
 
 def multipliers(x: Array, mixing: float, kappa: float) -> Array:

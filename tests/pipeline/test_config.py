@@ -72,6 +72,8 @@ def test_what_a_trainer_does_not_have_is_listed(tmp_path):
     assert "nearest: ref_model_sync_steps" in config.unknown["ref_model_sync_step"]
     assert config.unknown["cpo_alpha"] == " (a setting of cpo)"
     assert "foo" in config.unknown
+    earlier = read_config(written(tmp_path, "rpo_alpha: 1.0"), "dpo")
+    assert "now loss_type: [sigmoid, sft]" in earlier.unknown["rpo_alpha"]
 
 
 @pytest.mark.parametrize(
@@ -90,6 +92,7 @@ def test_what_a_trainer_does_not_have_is_listed(tmp_path):
         ("c.yaml", "beta: 0.1\ntraining:\n  beta: 0.2\n", "gives beta twice"),
         ("c.yaml", "beta: 0.1\n", "fit several of TRL's trainers"),
         ("c.yaml", "cpo_alpha: 1\ndesirable_weight: 1\n", "no single trainer of TRL"),
+        ("c.yaml", "judge: x\nmax_new_tokens: 9\n", "nearest: online_dpo, without judge"),
         ("c.yaml", "beta: 0.1\n" * 20_000, "more than 100,000 bytes"),
     ],
 )

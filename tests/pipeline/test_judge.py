@@ -210,6 +210,11 @@ def test_temperature_turns_rounds_as_beta_times_temperature_would():
         (made("dpo", given={"alpha": 1.0, "lam": 0.0}), "drifts without end"),
         (made("dpo", loss_type="ipo", given={"alpha": 0.5}), "beta waits for the number of tokens"),
         (made("dpo", sync_ref_model=True), "Each update adds at most 0.6"),
+        (made("dpo", sync_ref_model=True, max_steps=1000), "moves at most 1.6 times as far"),
+        *(
+            (made("dpo", loss_type=["sigmoid", "sft"], **more), "known for rounds of IPO and DPO")
+            for more in ({"sync_ref_model": True}, {"given": {"alpha": 1.0}})
+        ),
         (
             made("online_dpo", loss_type="ipo", beta=0.1, temperature=1.0, given={"kappa": 0.5}),
             "not proved to be locally stable on every game",

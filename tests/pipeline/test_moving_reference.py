@@ -40,6 +40,20 @@ def test_on_fixed_data_policy_and_reference_drift(mixing):
     assert later == pytest.approx(speed(mixing, kappa), rel=1e-9)
 
 
+def test_a_period_that_breaks_off_goes_a_part_of_its_way():
+    """Gradient steps: four to an update, and three after the last one."""
+    mixing, rate = 0.6, 0.05
+    one = policy_gap(TRDPO(step("ipo", [(0, 1)], 0.25), mixing, every=1), 1)
+    policy = reference = 0.0
+    for t in range(11):
+        policy += 4 * rate * (reference + one - policy)
+        if t in (3, 7):
+            reference = mixing * policy + (1 - mixing) * reference
+    kappa = 1 - (1 - 4 * rate) ** 4
+    assert policy / one == pytest.approx(strength(mixing, kappa, 11 / 4), rel=1e-12)
+    assert strength(mixing, 1.0, 1.01) == pytest.approx(1 + mixing)
+
+
 def test_whole_rounds_add_up():
     assert strength(0.6, 1.0, 5) == pytest.approx(1 + 0.6 * 4)
     assert strength(1.0, 0.3, 5) == pytest.approx(1.5)

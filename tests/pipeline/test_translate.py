@@ -68,7 +68,7 @@ def test_per_token_ipo_on_a_table_is_ipo_on_sums():
 
 def test_a_moving_reference_on_fixed_data_drifts():
     made = translate(config(sync_ref_model=True, max_steps=2000))
-    assert (made.kind, made.mixing, made.periods, made.lam) == ("drift", 0.6, 3, 0.0)
+    assert (made.kind, made.mixing, made.periods, made.lam) == ("drift", 0.6, 2000 / 512, 0.0)
     assert any("not alpha of mixed references" in row.why for row in made.rows)
 
 
@@ -122,6 +122,7 @@ def test_other_objectives_become_general_rounds():
         ("dpo", {"sync_ref_model": True, "precompute_ref_log_probs": True}, {}, "contradict"),
         ("dpo", {"sync_ref_model": True, "use_peft": "yes"}, {}, "contradict"),
         ("dpo", {"sync_ref_model": True}, {"alpha": 0.5}, "moves the reference by itself"),
+        ("nash_md", {}, {"alpha": 0.5}, "leave alpha and lam out"),
         ("dpo", {"sync_ref_model": True}, {"rounds": 3}, "moves the reference by itself"),
         ("dpo", {"sync_ref_model": True, "ref_model_mixup_alpha": 2}, {}, "ref_model_mixup_alpha"),
         ("dpo", {"sync_ref_model": True, "ref_model_sync_steps": 0}, {}, "ref_model_sync_steps"),
