@@ -30,6 +30,11 @@ def python_blocks(page: Path) -> str:
     return "\n".join(re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.M | re.S))
 
 
+def examples(text: str) -> list[tuple[str, str]]:
+    """The Python blocks of a page, each with the output shown right below it, if any."""
+    return re.findall(r"^```python\n(.*?)^```$(?:\s*^```text\n(.*?)^```$)?", text, re.M | re.S)
+
+
 def links(page: Path) -> list[str]:
     """Relative targets of a page's links and pictures, without their anchors; code is no prose."""
     text = re.sub(r"^```.*?^```$|`[^`\n]+`", "code", page.read_text(), flags=re.M | re.S)
@@ -50,9 +55,20 @@ def leads_somewhere(page: Path, target: str) -> bool:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_code_on_a_page_runs(page, tmp_path, monkeypatch):
+def test_code_on_a_page_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)  # a page may write files
-    exec(compile(python_blocks(page), str(page), "exec"), {"__name__": "page"})
+    names = {"__name__": "page"}
+    for code, shown in examples(page.read_text()):
+        exec(compile(code, str(page), "exec"), names)
+        printed = capsys.readouterr().out
+        assert not shown or printed.strip() == shown.strip()
+
+
+def test_outputs_are_found_on_pages():
+    assert sum(bool(shown) for page in PAGES for _, shown in examples(page.read_text())) >= 20
+    fence = "```"
+    text = f"{fence}python\n1\n{fence}\n\n{fence}text\n2\n{fence}\n{fence}python\n3\n{fence}\n"
+    assert examples(text) == [("1\n", "2\n"), ("3\n", "")]
 
 
 def test_pages_have_code():

@@ -50,7 +50,7 @@ def linked(text: str) -> list[nodes.Node]:
         if n % 2 and part in IDS:
             options = {"refdomain": "std", "reftype": "ref", "refexplicit": True}
             reference = addnodes.pending_xref(part, reftarget=anchor(part), **options)
-            reference += nodes.inline(part, part, classes=["claim"])
+            reference += nodes.inline(part, part)
             pieces.append(reference)
         elif part:
             pieces.append(nodes.Text(part))

@@ -9,18 +9,23 @@ from collections.abc import Iterator
 from functools import cache
 from html import escape
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from _ext import gallery
-from _ext.files import ROOT, arxiv_links, write
-from _ext.topics import TOPICS, heading, modules, prose, topic_of
+from _ext.files import ROOT, arxiv_links, prose, prune, write
 from analysis import Check, _harness
 from analysis._cache import CACHE, source_key
 from figures._report import greek
+from figures._sections import SECTIONS, Section
 from prefdyn import claims
 
-WORDS = {"holds": "✓ holds", "fails": "✗ fails", "reported": "○ reported", "not_run": "– not run"}
+WORDS = {  # with spaces at which no line breaks
+    "holds": "✓\u00a0holds",
+    "fails": "✗\u00a0fails",
+    "reported": "○\u00a0reported",
+    "not_run": "–\u00a0not\u00a0run",
+}
 INTRODUCTION = """
 What the package relies on, one numbered statement each, with its assumptions. *Paper* means that
 the source says so, *reconstructed* that the claim is the source's but its exact form is ours,
@@ -35,20 +40,21 @@ def write_pages() -> None:
     """The index, and a page for each family or few."""
     verdicts = {claim.id: verdict_of(claim.id) for claim in claims.all()}
     write("claims.md", index(verdicts))
+    prune("claims", modules())
     for page in modules():
         write(f"claims/{page}.md", family_page(page, verdicts))
 
 
 def index(verdicts: dict[str, dict[str, Any] | None]) -> str:
-    """All claims in tables by topic, and how many have which verdict."""
-    counts = Counter(WORDS[result["verdict"]] for result in verdicts.values() if result)
-    tally = ", ".join(f"{number} {word}" for word, number in counts.most_common())
-    last = f" When last checked here: {tally}." if tally else ""
+    """All claims in tables, the modules under their sections, and how many have which verdict."""
+    counts = Counter(result["verdict"].replace("_", " ") for result in verdicts.values() if result)
+    tally = ", ".join(f"{word}: {number}" for word, number in counts.most_common())
+    last = f" When last checked here, {tally}." if tally else ""
     parts = ["# Claims", "", f"{INTRODUCTION.strip()} There are {len(verdicts)}.{last}", ""]
     parts += ["```{toctree}", ":hidden:", "", *(f"claims/{page}" for page in modules()), "```"]
-    for key, (title, _) in TOPICS.items():
-        if pages := [page for page in modules() if topic_of(page) == key]:
-            parts += ["", f"## {title}"]
+    for section in SECTIONS:
+        if pages := [page for page in modules() if section_of(page) is section]:
+            parts += ["", f"## {section.title}"]
         for page in pages:
             parts += ["", f"[{prose(heading(page))}](claims/{page}.md)", ""]
             parts += ["| claim | what it says | origin | verdict |", "|---|---|---|---|"]
@@ -58,6 +64,33 @@ def index(verdicts: dict[str, dict[str, Any] | None]) -> str:
                 origin = ", ".join(dict.fromkeys(claim.origins))
                 parts.append(f"| {claim.id} | {prose(claim.title)} | {origin} | {word} |")
     return "\n".join(parts) + "\n"
+
+
+@cache
+def modules() -> dict[str, ModuleType]:
+    """The modules of claims by name, in the order of the sections; each has a page."""
+    found = {part.__name__.rpartition("._")[2]: part for part in claims._READING_ORDER}
+    families = [family for section in SECTIONS for family in section.families]
+    return dict(sorted(found.items(), key=lambda item: families.index(main_family(item[1]))))
+
+
+def main_family(module: ModuleType) -> str:
+    """The family of the claim that a module begins with."""
+    return module.CLAIMS[0].id.partition("-")[0]
+
+
+def section_of(page: str) -> Section:
+    """The section that a page comes under."""
+    return next(s for s in SECTIONS if main_family(modules()[page]) in s.families)
+
+
+def heading(page: str) -> str:
+    """What a page is about, and its families: "Iterated rounds (MRS, RND, NS)"."""
+    module = modules()[page]
+    about = re.match(r"Claims about ([^:,]+)", module.__doc__ or "")
+    subject = about[1] if about else page
+    families = dict.fromkeys(claim.id.partition("-")[0] for claim in module.CLAIMS)
+    return f"{subject[0].upper()}{subject[1:]} ({', '.join(families)})"
 
 
 def family_page(page: str, verdicts: dict[str, dict[str, Any] | None]) -> str:

@@ -1,7 +1,11 @@
 """Where generated pages go, and the little that all of their makers share."""
 
 import re
+import shutil
+from collections.abc import Container
 from pathlib import Path
+
+from figures._report import greek
 
 DOCS = Path(__file__).resolve().parents[1]
 ROOT = DOCS.parent
@@ -16,9 +20,28 @@ def write(name: str, text: str) -> None:
         path.write_text(text, "utf-8")
 
 
+def prune(folder: str, wanted: Container[str]) -> None:
+    """Remove what earlier builds left in a folder, which Sphinx would still read.
+
+    `wanted` names what stays, without endings.
+    """
+    for old in (GENERATED / folder).glob("*"):
+        if old.name.partition(".")[0] not in wanted:
+            if old.is_dir():
+                shutil.rmtree(old)
+            else:
+                old.unlink()
+
+
 def escaped(text: str) -> str:
     """Plain text whose punctuation Markdown leaves alone."""
     return re.sub(r"([\\`*_{}\[\]<>#|$~])", r"\\\1", text)
+
+
+def prose(text: str) -> str:
+    """Text of a docstring or a claim as Markdown: code stays code, parameters become letters."""
+    parts = re.split(r"(``.+?``|`.+?`)", text)
+    return "".join(part if n % 2 else escaped(greek(part)) for n, part in enumerate(parts))
 
 
 def arxiv_links(text: str) -> str:

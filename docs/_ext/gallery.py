@@ -2,7 +2,7 @@
 
 The scripts compute for minutes, so the gallery takes the pictures from figures/output, where
 ``python -m figures`` puts them, and computes only those that are missing.  It is given copies of
-the scripts that are sorted by topic and begin with a title, as sphinx-gallery wants them.
+the scripts that are sorted by section and begin with a title, as sphinx-gallery wants them.
 """
 
 import ast
@@ -15,10 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from _ext.files import GENERATED, ROOT, write
-from _ext.topics import TOPICS, main_topic
+from _ext.files import GENERATED, ROOT, prune, write
 from figures import FOLDER, ORDER, OUTPUT
 from figures._report import greek
+from figures._sections import SECTIONS
 from prefdyn import claims
 
 SCRIPTS = GENERATED / "scripts"
@@ -27,7 +27,7 @@ SCRIPTS = GENERATED / "scripts"
 CONFIGURATION: dict[str, Any] = {
     "examples_dirs": "_generated/scripts",
     "gallery_dirs": "_generated/gallery",
-    "subsection_order": [f"_generated/scripts/{topic}" for topic in TOPICS] + ["*"],
+    "subsection_order": [f"_generated/scripts/{section.name}" for section in SECTIONS],
     "within_subsection_order": "_ext.gallery.position",
     "image_scrapers": ("_ext.gallery.stored_picture",),
     "run_stale_examples": True,  # a script may be as it was and its picture new
@@ -75,14 +75,14 @@ def showing(id: str) -> list[str]:
     return [name for name in ORDER if id in parts_of(name)["CLAIMS"]]
 
 
-def topic_of(name: str) -> str:
-    """Key of the topic that a figure is sorted under."""
-    return main_topic(parts_of(name)["CLAIMS"])
+def section_of(name: str) -> str:
+    """Name of the section that a figure is in."""
+    return next(section.name for section in SECTIONS if name in section.figures)
 
 
 def link(name: str, up: str = "") -> str:
     """Markdown for a link to a figure's page, from a page `up` of the generated ones."""
-    return f"[{parts_of(name)['TITLE']}]({up}gallery/{topic_of(name)}/plot_{name}.rst)"
+    return f"[{parts_of(name)['TITLE']}]({up}gallery/{section_of(name)}/plot_{name}.rst)"
 
 
 def write_scripts() -> None:
@@ -90,18 +90,18 @@ def write_scripts() -> None:
     if missing := [name for name in ORDER if not (OUTPUT / f"{name}.png").exists()]:
         print(f"Computing {len(missing)} figures that are not in {OUTPUT} yet ...", flush=True)
         subprocess.run([sys.executable, "-m", "figures", *missing], cwd=ROOT, check=True)
-    topics = {name: topic_of(name) for name in ORDER}
-    wanted = {SCRIPTS / topic / f"plot_{name}.py" for name, topic in topics.items()}
-    for old in set(SCRIPTS.rglob("plot_*.py")) - wanted:  # renamed, or sorted otherwise now
-        old.unlink()
-    for topic, (title, _) in TOPICS.items():
-        if topic in topics.values():
-            write(f"scripts/{topic}/GALLERY_HEADER.rst", f"{title}\n{'-' * len(title)}\n")
-        else:
-            shutil.rmtree(SCRIPTS / topic, ignore_errors=True)
+    shown = [section for section in SECTIONS if section.figures]
+    for folder in ("scripts", "gallery"):  # a figure may have been renamed, or moved
+        prune(folder, ["GALLERY_HEADER", "index", *(section.name for section in shown)])
     write("scripts/GALLERY_HEADER.rst", HEADER)
-    for name, topic in topics.items():
-        write(f"scripts/{topic}/plot_{name}.py", with_title(name))
+    for section in shown:
+        names = [f"plot_{name}" for name in section.figures]
+        prune(f"scripts/{section.name}", ["GALLERY_HEADER", *names])
+        prune(f"gallery/{section.name}", ["index", "images", *names])
+        lines = (section.title, "-" * len(section.title), "", section.question)
+        write(f"scripts/{section.name}/GALLERY_HEADER.rst", "\n".join(lines) + "\n")
+        for name in section.figures:
+            write(f"scripts/{section.name}/plot_{name}.py", with_title(name))
 
 
 def with_title(name: str) -> str:
@@ -115,7 +115,7 @@ def with_title(name: str) -> str:
 
 
 def position(file: str) -> int:
-    """Where a script comes within its topic."""
+    """Where a script comes within its section."""
     return ORDER.index(Path(file).stem.removeprefix("plot_"))
 
 

@@ -10,8 +10,7 @@ from docutils import nodes
 from sphinx import addnodes
 
 import prefdyn
-from _ext.files import GENERATED, first_paragraph, write
-from _ext.topics import prose
+from _ext.files import first_paragraph, prose, prune, write
 
 GROUPS = {  # of the names that only the package itself has: title, and the modules they come from
     "running": ("Running a rule", ("_simulate", "_measures")),
@@ -46,9 +45,7 @@ def write_pages() -> None:
     """The index, a page for each group of the package's own names, and one for each module."""
     groups, found = own_names(), modules()
     names = [*(f"package-{key}" for key in groups), *found]
-    for old in (GENERATED / "api").glob("*.md"):
-        if old.stem not in names:  # of a module that is no more
-            old.unlink()
+    prune("api", names)
     parts = ["# Reference", "", INTRODUCTION.strip(), ""]
     parts += ["```{toctree}", ":hidden:", "", *(f"api/{name}" for name in names), "```", ""]
     parts += ["| page | names |", "|---|---|"]
