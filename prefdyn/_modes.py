@@ -166,13 +166,15 @@ def dynamic_modes(
     rng = np.random.default_rng(rng)
     if not 0 < confidence < 1:
         raise InputError(f"confidence is {confidence:g}: it must lie between 0 and 1.")
-    y, directions, notes = _principal(_rows(series))
+    rows = _rows(series)
+    size = float(np.abs(rows).max()) or 1.0  # squares of very large numbers overflow
+    y, directions, notes = _principal(rows / size)
     m = _delays(y) if delays is None else count(delays, "delays")
     _long_enough(len(y), m)
     fit = _at_rank(y, m, rng) if rank is None else _fit(y, m, _rank(rank, y, m))
     multipliers, parts = _modes(fit)
     shares = parts.var(axis=0).sum(axis=0) / fit.y.var(axis=0).sum()
-    swings = np.ptp(np.einsum("tqr,qd->tdr", parts, directions), axis=0).max(axis=0) / 2
+    swings = np.ptp(np.einsum("tqr,qd->tdr", parts, directions), axis=0).max(axis=0) / 2 * size
     replicates = _matched(multipliers, _replicates(fit, rng))
     upper = np.imag(multipliers) >= 0
     order = np.flatnonzero(upper)[np.argsort(-shares[upper], kind="stable")]
@@ -265,7 +267,11 @@ def _rank(rank: int, y: np.ndarray, m: int) -> int:
 
 
 def _largest_rank(y: np.ndarray, m: int) -> int:
-    return min(m * y.shape[1], len(y) // 4)
+    future, past, _ = _windows(y, m)
+    seen = int(np.linalg.matrix_rank(_transposed(future) @ past))
+    if not seen:
+        raise InsufficientData("the sequence moves at its ends only: it has no modes.")
+    return min(seen, len(y) // 4)
 
 
 def _at_rank(y: np.ndarray, m: int, rng: np.random.Generator) -> _Fit:

@@ -71,6 +71,18 @@ def test_back_and_forth_has_period_two():
     assert modes.turning[0]
 
 
+@pytest.mark.parametrize("size", [1e-300, 1.0, 1e300])
+def test_the_size_of_numbers_does_not_matter(size):
+    modes = dynamic_modes(size * np.cos(np.arange(24)))
+    assert modes.angle[0] == pytest.approx(1)
+    assert modes.swing[0] / size == pytest.approx(1, rel=0.1)
+
+
+def test_numbers_on_a_line_have_one_mode():
+    """In exact arithmetic: what is left over is zero, and no direction."""
+    assert dynamic_modes(np.outer(np.arange(40.0), [1, 2, 4])).rank == 1
+
+
 def test_a_drift_does_not_turn():
     modes = dynamic_modes(np.stack([0.9**T, -(0.9**T)], axis=1))
     assert modes.growth[0] == pytest.approx(0.9)

@@ -10,9 +10,13 @@ from prefdyn.runlog._severity import limit
 from prefdyn.runlog._words import measured, sentence
 
 FOLLOWED = ("chosen", "rejected", "greedy", "reward_margin")
+SURELY = 4.0
+"""Standard errors between 0 and the multiplier of a mode worth a word: a mode without memory has
+multiplier 0, and noise is that far off less than once in a thousand."""
 CALM = (
-    "take fewer steps per round: rounds that go only part of the way are rounds with a larger beta "
-    "and more of the old policy, and stable from a smaller beta on; prefdyn stability says how far"
+    "let references keep a share of the first one (alpha < 1) and take fewer steps per round: with "
+    "such an anchor, rounds that go only part of the way are rounds with a larger beta and more of "
+    "the old policy, and stable from a smaller beta on; prefdyn stability says how far"
 )
 
 
@@ -43,7 +47,8 @@ def modes_of(log: RunLog) -> DynamicModes:
 
 def oscillation(log: RunLog, modes: DynamicModes) -> list[Finding]:
     """The largest mode that turns, if one swings by a noticeable amount."""
-    turning = np.flatnonzero(modes.turning & (modes.swing > limit("noticeable")))
+    there = (modes.swing > limit("noticeable")) & (modes.growth > SURELY * modes.errors)
+    turning = np.flatnonzero(modes.turning & there)
     if not len(turning):
         return []
     k = turning[0]

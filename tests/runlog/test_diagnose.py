@@ -140,6 +140,16 @@ def test_rounds_that_oscillate(growth, severity):
     assert diagnosis.modes.growth[0] == pytest.approx(growth, abs=0.01)
 
 
+def test_a_drift_with_noise_is_no_oscillation():
+    """A second mode, fitted to the noise of these, turns: it may as well have no memory."""
+    noise = np.random.default_rng(51).normal(size=(24, 3))
+    rounds = np.outer(np.arange(24) / 2.4, [1, -1, 0.5]) + 0.3 * noise
+    diagnosis = diagnose(runlog({}, rounds=rounds))
+    assert diagnosis.modes is not None
+    assert diagnosis.modes.turning.any()
+    assert "oscillation" not in kinds(diagnosis)
+
+
 def test_what_the_log_lacks_is_asked_for():
     diagnosis = diagnose(runlog({"loss": noisy(0.69 - 0.01 * T, 0.01)}))
     assert "log logps/chosen of the same responses" in diagnosis.refused["displacement"]
