@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import platform
 import re
 import shutil
 import tempfile
@@ -66,7 +67,12 @@ def write_folder(path: Path, write: Callable[[Path], Any]) -> None:
 
 def unfinished() -> str:
     """How the names of files begin that this process has not finished."""
-    return f"{_UNFINISHED}{os.getpid()}-"
+    return f"{_UNFINISHED}{os.getpid()}-{_machine()}-"
+
+
+def _machine() -> str:
+    """The name of this machine: others, on a shared disk, have processes of the same numbers."""
+    return re.sub(r"\W", "", platform.node())
 
 
 @contextmanager
@@ -98,7 +104,8 @@ def exclusive(path: Path, *, name: str = ".lock", beside: bool = False) -> Itera
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError:
-            raise InputError(f"{folder} is a file: give a folder to write to.") from None
+            there = path.parent if beside else path
+            raise InputError(f"{there} is a file: give a folder to write to.") from None
     lock = folder / (f".{own.name}.lock" if beside else name)
     with _explained(path, "written to"):
         handle = _locked(lock, path)
@@ -117,7 +124,8 @@ def exclusive(path: Path, *, name: str = ".lock", beside: bool = False) -> Itera
     finally:
         with suppress(OSError):
             _tidy(own, beside)  # what workers had begun that were ended
-            lock.unlink()  # some systems remove no file that is open: then it stays, free
+            if os.path.samestat(os.fstat(handle), lock.stat()):  # not another run's, made anew
+                lock.unlink()  # some systems remove no file that is open: then it stays, free
         os.close(handle)
 
 
@@ -172,7 +180,8 @@ def _tidy(own: Path, beside: bool) -> None:
     """Remove what processes that are no more had begun to write."""
     pattern = f"{_UNFINISHED}*"
     for part in [*own.rglob(pattern), *(own.parent.glob(pattern) if beside else ())]:
-        if not _alive(part.name.removeprefix(_UNFINISHED).partition("-")[0]):
+        process, machine, *_ = [*part.name.removeprefix(_UNFINISHED).split("-"), ""]
+        if machine == _machine() and not _alive(process):
             shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
 
 

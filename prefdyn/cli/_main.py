@@ -67,7 +67,7 @@ def _ending_is_interrupting() -> Iterator[None]:
 
 
 def _run(words: list[str]) -> int:
-    if words == ["--version"]:
+    if words[0] == "--version":
         print(f"prefdyn {__version__}")
         return ANSWERED
     command = None

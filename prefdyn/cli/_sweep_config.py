@@ -67,6 +67,8 @@ def read_config(path: Path) -> dict[str, Any]:
 
     try:
         config = tomllib.loads(read_text(path))
+    except InputError:  # it cannot be read at all, and says so
+        raise
     except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
         raise InputError(f"{path} is not TOML ({error}).") from None
     try:

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_version(text):
-    assert text("--version") == f"prefdyn {prefdyn.__version__}\n"
+    assert text("--version", "please") == text("--version") == f"prefdyn {prefdyn.__version__}\n"
 
 
 def help_of(capsys, *arguments: str) -> str:

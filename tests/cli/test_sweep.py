@@ -216,7 +216,8 @@ def test_every_key_is_documented(config, capsys):
 def test_files_that_are_not_there_and_options_that_are_missing(config, capsys):
     path = config()
     assert main(["sweep", "nowhere.toml", "--plan"]) == 2
-    assert "nowhere.toml" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert said == "prefdyn: there is no file 'nowhere.toml'; check the path.\n"
     assert main(["sweep", "config.toml"]) == 2
     assert "there is no --out" in capsys.readouterr().err
     assert main(["sweep", "config.toml", "--out", "m.zarr", "--workers", "0"]) == 2

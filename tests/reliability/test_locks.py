@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from prefdyn import InputError
-from prefdyn._files import exclusive, write_atomically, write_folder
+from prefdyn._files import exclusive, unfinished, write_atomically, write_folder
 from prefdyn.cli import main
 from tests.reliability.conftest import COMMANDS
 
@@ -69,12 +70,36 @@ def test_the_lock_ends_with_the_process_and_its_half_file_goes(tmp_path):
             pass
         process.send_signal(signal.SIGKILL)
         process.wait()
-        alive = out / f".writing-{os.getpid()}-x"
+        alive, elsewhere = out / f"{unfinished()}x", out / f".writing-{process.pid}-elsewhere-x"
         alive.touch()
+        elsewhere.touch()  # this process of another machine may well be alive
         assert (out / ".lock").exists()
         with exclusive(out):
             assert json.loads((out / ".lock").read_text())["process"] == os.getpid()
-    assert list(out.iterdir()) == [alive]
+    assert set(out.iterdir()) == {alive, elsewhere}
+
+
+def test_a_folder_that_is_removed_and_made_anew_is_its_new_holders(tmp_path):
+    out = tmp_path / "out"
+    with exclusive(out):
+        shutil.rmtree(out)
+        another = ExitStack()
+        another.enter_context(exclusive(out))
+    with another:
+        assert (out / ".lock").exists()
+        with pytest.raises(InputError, match="being written to"), exclusive(out):
+            pass
+
+
+def test_a_file_in_its_place_is_named_as_it_was_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("out").touch()
+    for given, beside in (("out", False), ("out/map.zarr", True)):
+        with (
+            pytest.raises(InputError, match=r"^out is a file"),
+            exclusive(Path(given), beside=beside),
+        ):
+            pass
 
 
 def test_a_lock_beside_makes_no_folder(tmp_path):
