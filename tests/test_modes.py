@@ -34,7 +34,9 @@ def linear(multiplier, rounds, process, read, seed, numbers=3):
     rng = np.random.default_rng(seed)
     a, b = multiplier.real, multiplier.imag
     x, rows = np.array([1.0, 0.0]), []
-    mix = np.linalg.qr(np.random.default_rng(5).normal(size=(numbers, 2)))[0]
+    mix = np.eye(1, 2)  # one of the two is seen
+    if numbers > 1:
+        mix = np.linalg.qr(np.random.default_rng(5).normal(size=(numbers, 2)))[0]
     for _ in range(rounds):
         rows.append(mix @ x)
         x = np.array([[a, -b], [b, a]]) @ x + process * rng.normal(size=2)

@@ -37,8 +37,10 @@ from analysis import _cache
 from pathlib import Path
 _cache.CACHE = Path("cache").absolute()
 from analysis import run
-json.dump([dict(r) | {{"seconds": 0}} for r in run(["MRS-4", "MRS-5", "DISP-1"], seed=2)],
-          open("out/claims.json", "w"), default=str)
+found = run(["MRS-4", "MRS-5", "DISP-1"], seed=2)
+for record in [*found, *(check for claim in found for check in claim["checks"])]:
+    record["seconds"] = 0
+json.dump(found, open("out/claims.json", "w"), default=str)
 """,
     "figures": """
 import sys

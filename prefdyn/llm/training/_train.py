@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from prefdyn._errors import InputError
 from prefdyn._files import exclusive, write_folder
@@ -250,7 +249,6 @@ class _Run:
             )
         self.model.load_state_dict(found["model"])
         self.optimiser.load_state_dict(found["optimiser"])
-        torch.set_rng_state(found["rng"])
         return _State(**found["state"])
 
     def _save(self, state: _State, log: Log | None) -> None:
@@ -263,7 +261,6 @@ class _Run:
                 "identity": self.identity,
                 "model": self.model.state_dict(),
                 "optimiser": self.optimiser.state_dict(),
-                "rng": torch.get_rng_state(),
                 "state": asdict(state),
             },
         )
