@@ -55,8 +55,9 @@ def show(command: Any, answer: dict[str, Any]) -> None:
 
 
 def _tidy(text: str) -> str:
-    """Without trailing blanks, and with one empty line where tables leave several."""
-    lines = "\n".join(line.rstrip() for line in text.splitlines())
+    """Without trailing blanks, coloured ones too, and one empty line where tables leave several."""
+    shown = (re.sub(r"\s+((?:\x1b\[[\d;]*m)*)$", r"\1", line) for line in text.splitlines())
+    lines = "\n".join(line if re.sub(r"\x1b\[[\d;]*m", "", line) else "" for line in shown)
     return re.sub(r"\n{3,}", "\n\n", lines).strip("\n")
 
 

@@ -85,7 +85,9 @@ def test_an_interruption_leaves_the_handlers_as_they_were(broken, capsys):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "kind", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM]
+)
 def test_a_process_that_is_told_to_end_says_what_it_leaves(kind):
     code = (
         "import sys, time\n"

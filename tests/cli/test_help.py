@@ -37,10 +37,15 @@ def test_help_names_every_command(capsys, arguments):
 
 
 # Commands that take a language model are run in tests/llm, the doctor's in its own test.
-@pytest.mark.parametrize(
-    "name",
-    [name for name in COMMANDS if name != "doctor" and not issubclass(command(name), ModelOptions)],
-)
+SECONDS = ("stability", "orbit", "sweep", "diagnose", "advise")
+EXAMPLES = [
+    pytest.param(name, marks=pytest.mark.slow if name in SECONDS else ())
+    for name in COMMANDS
+    if name != "doctor" and not issubclass(command(name), ModelOptions)
+]
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_every_example_in_a_help_text_works(capsys, text, votes, monkeypatch, name):
     monkeypatch.setattr("webbrowser.open", lambda address: True)
     Path("dpo.yaml").write_text("beta: 0.1\nloss_type: [sigmoid]\nsync_ref_model: false\n")
@@ -87,6 +92,7 @@ def run_python(code: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
 
 
+@pytest.mark.slow
 def test_help_is_plain_where_colours_are_not_wanted():
     code = (
         "import sys\n"

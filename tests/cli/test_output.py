@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from prefdyn.cli._output import _tidy
+
 ROOT = Path(__file__).parents[2]
 RECIPE = ["--alpha", "0.5", "--lam", "1"]
 UNSTABLE = ["rps:0.4", *RECIPE, "--beta", "0.15"]
@@ -18,7 +20,10 @@ UNSTABLE = ["rps:0.4", *RECIPE, "--beta", "0.15"]
     "arguments",
     [
         ["stability", *UNSTABLE],
-        ["stability", "minneapolis", *RECIPE, "--beta", "0.05", "--draws", "5"],
+        pytest.param(
+            ["stability", "minneapolis", *RECIPE, "--beta", "0.05", "--draws", "5"],
+            marks=pytest.mark.slow,
+        ),
         ["orbit", "pandalm", *RECIPE, "--beta", "0.1"],
         ["claims"],
         ["claims", "MRS-13"],
@@ -31,6 +36,12 @@ def test_piped_output_fits_and_truncates_nothing(text, arguments):
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
     assert not re.search(r"[ \t]$", shown, re.M)
+
+
+def test_coloured_blanks_are_blanks():
+    bold, end = "\x1b[1m", "\x1b[0m"
+    text = f"{bold}    {end}\n{bold}title  {end}\n\n{bold}  {end}\n  word  "
+    assert _tidy(text) == f"{bold}title{end}\n\n  word"
 
 
 def test_names_are_not_markup(tmp_path, text):

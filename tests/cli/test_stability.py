@@ -12,6 +12,7 @@ RECIPE = ["--alpha", "0.5", "--lam", "1"]
 UNSTABLE = ["rps:0.4", *RECIPE, "--beta", "0.15"]
 
 
+@pytest.mark.slow
 def test_stability_says_what_advise_says(data):
     advice = prefdyn.advise(rock_paper_scissors(0.4), alpha=0.5, lam=1, beta=0.15)
     assert advice.verdict is not None
@@ -60,6 +61,7 @@ def test_alpha_one_is_the_last_iterate(data, text):
     assert "collapses onto llama-7b" in text(*arguments)
 
 
+@pytest.mark.slow
 def test_votes_bring_a_posterior(data, text):
     arguments = ["stability", "minneapolis", *RECIPE, "--draws", "20"]
     found = data(*arguments)["posterior"]

@@ -76,7 +76,7 @@ def test_beta_and_run_reach_the_reader(log, told, tmp_path):
     assert json.loads(told("runs.jsonl", "--run", "b", "--json"))["log"]["steps"] == [0, 8]
 
 
-@pytest.mark.parametrize("name", ["a.png", "b.SVG"])
+@pytest.mark.parametrize("name", [pytest.param("a.png", marks=pytest.mark.slow), "b.SVG"])
 def test_a_plot_is_a_picture(log, told, tmp_path, name):
     assert f"Written: {name}" in told(log, "--plot", name)
     magic = {"a.png": b"\x89PNG", "b.SVG": b"<?xml"}
