@@ -20,6 +20,8 @@ _ROUND = next(k for k, group in enumerate(STEPS) if "round" in group)
 _NOT_FINITE = ("nan", "inf", "infinity")
 _BETA = ("beta", "train/beta")
 """Columns in which a trainer logs this setting again and again."""
+_OVERFLOWS = 1e100
+"""Numbers from here on are taken for infinite, as their squares soon are."""
 _LARGEST = 2.0**53
 """Whole numbers above this cannot be told apart as floating-point numbers."""
 
@@ -30,15 +32,15 @@ class _Column:
 
     rows: array = field(default_factory=lambda: array("q"))
     values: array = field(default_factory=lambda: array("d"))
-    bad: int = 0
+    bad: array = field(default_factory=lambda: array("q"))
     first_bad: int = 0
 
     def add(self, row: int, place: int, value: float) -> None:
-        if abs(value) < float("inf"):
+        if abs(value) < _OVERFLOWS:
             self.rows.append(row)
             self.values.append(value)
         else:
-            self.bad += 1
+            self.bad.append(row)
             self.first_bad = self.first_bad or place
 
 
@@ -56,12 +58,15 @@ class Collected:
         Those of numbers that are not known.
     ends : tuple of int
         Last step of every round, for logs with rounds.
+    lost : dict
+        As of `RunLog`.
     """
 
     series: dict[str, Series]
     columns: tuple[str, ...]
     unknown: tuple[str, ...]
     ends: tuple[int, ...]
+    lost: dict[str, int]
 
 
 def collect(source: Source, run: str | None) -> Collected:
@@ -98,13 +103,17 @@ def collect(source: Source, run: str | None) -> Collected:
     known_columns = {name: column for name, column in columns.items() if column is not None}
     unknown = tuple(c for c, numeric in seen.items() if numeric and _stranger(c))
     if not any(column.values for column in known_columns.values()):
-        raise InputError(_nothing(source, seen))
+        bad = [name for name, column in known_columns.items() if column.bad]
+        raise InputError(_never_finite(source, bad) if bad else _nothing(source, seen))
     at, rounds = _steps_of_rows(source, [np.array(many) for many in steps])
     series: dict[str, Series] = {}
     again: dict[str, int] = {}
     rivals: list[str] = []
+    lost: dict[str, int] = {}
     for column in sorted(known_columns, key=lambda c: _ORDER[split_of(c)[1]]):
         made = _series(source, column, known_columns[column], at, again)
+        if (since := _lost_since(known_columns[column], at)) is not None:
+            lost[column] = since
         if made is not None:
             key = f"{made.split}/{made.name}"
             if key in series:
@@ -119,7 +128,7 @@ def collect(source: Source, run: str | None) -> Collected:
     placed = np.isfinite(rounds) & np.isfinite(at)
     turns = np.unique(rounds[placed])
     ends = tuple(int(at[placed & (rounds == turn)].max()) for turn in turns)
-    return Collected(series, tuple(seen), unknown, ends)
+    return Collected(series, tuple(seen), unknown, ends, lost)
 
 
 def _of_one_run(source: Source, run: str | None) -> Iterator[tuple[int, Row]]:
@@ -208,9 +217,9 @@ def _series(
     source: Source, column: str, found: _Column, at: np.ndarray, again: dict[str, int]
 ) -> Series | None:
     """A column as a series: finite, one value per step, the later one where a run was resumed."""
-    if found.bad:
+    if bad := len(found.bad):
         source.notes.append(
-            f"{column} is not a finite number in {found.bad} row{'s' * (found.bad > 1)}, first in "
+            f"{column} is not a finite number in {bad} row{'s' * (bad > 1)}, first in "
             f"{source.unit} {found.first_bad}; left out."
         )
     steps = at[np.frombuffer(found.rows, dtype=np.int64)]
@@ -223,6 +232,13 @@ def _series(
         again[column] = len(steps) - len(keep)
     split, bare = split_of(column)
     return Series(NAMES[bare], column, split, steps[keep], values[keep])
+
+
+def _lost_since(found: _Column, at: np.ndarray) -> int | None:
+    """The step from which on no reading is finite; None where the last one is."""
+    good, bad = (at[np.frombuffer(rows, dtype=np.int64)] for rows in (found.rows, found.bad))
+    later = bad[bad > np.nanmax(good, initial=-np.inf)]
+    return int(later.min()) if len(later) else None
 
 
 def _taken_again(again: dict[str, int]) -> str:
@@ -251,6 +267,14 @@ def _kept(steps: np.ndarray) -> np.ndarray:
             kept.pop()
         kept.append(k)
     return np.array(kept)
+
+
+def _never_finite(source: Source, names: list[str]) -> str:
+    shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+    return (
+        f"{source.path.name} holds no finite number in a column that is known ({shown}): the run "
+        "had diverged before its first reading, or the log is damaged."
+    )
 
 
 def _nothing(source: Source, seen: dict[str, bool]) -> str:

@@ -2,12 +2,19 @@
 
 import numpy as np
 
+from prefdyn.runlog._columns import NAMES, split_of
 from prefdyn.runlog._finding import Finding
 from prefdyn.runlog._log import RunLog
 from prefdyn.runlog._severity import limit
 from prefdyn.runlog._trend import FEWEST, since, trend
 from prefdyn.runlog._watched import path, side
-from prefdyn.runlog._words import measured, sentence
+from prefdyn.runlog._words import listed, measured, sentence
+
+LOWER = (
+    "lower the learning rate: for log-linear policies steps below a bound lower the loss every time"
+)
+_TRAINED = ("loss", "chosen", "rejected", "reward_chosen", "reward_rejected", "reward_margin")
+"""What is a number as long as the weights are."""
 
 
 def entropy(log: RunLog) -> list[Finding]:
@@ -52,7 +59,16 @@ def divergence_from_reference(log: RunLog) -> list[Finding]:
 
 
 def divergence(log: RunLog) -> list[Finding]:
-    """A loss that rises, and surely so."""
+    """A loss that is no number any more, or rises, and surely so."""
+    lost = {c: step for c, step in log.lost.items() if NAMES[split_of(c)[1]] in _TRAINED}
+    if lost:
+        first = min(lost.values())
+        verb = "are no finite numbers" if len(lost) > 1 else "is no finite number"
+        evidence = f"{listed(list(lost))} {verb} at the end of the log, from step {first} on"
+        advice = f"go back to a checkpoint before step {first} and {LOWER}"
+        return [
+            Finding("divergence", "alarm", sentence(evidence), first, sentence(advice), "SPO-8")
+        ]
     loss = path(log, "loss")
     if loss is None or not loss.moves(1, limit("chance")):
         return []
@@ -60,10 +76,7 @@ def divergence(log: RunLog) -> list[Finding]:
     gradient = path(log, "gradient_norm")
     if gradient is not None and gradient.moves(1, limit("chance")):
         evidence += f", and the gradient's norm from {gradient.start:.3g} to {gradient.end:.3g}"
-    advice = (
-        "lower the learning rate: for log-linear policies steps below a bound lower the loss every "
-        "time; if the loss is of evaluations, stop where it was lowest"
-    )
+    advice = f"{LOWER}; if the loss is of evaluations, stop where it was lowest"
     first = int(loss.steps[0])
     return [Finding("divergence", "alarm", sentence(evidence), first, sentence(advice), "SPO-8")]
 
@@ -98,8 +111,10 @@ def saturation(log: RunLog) -> list[Finding]:
 
 def _reached(values: np.ndarray, bound: float) -> int | None:
     """First reading from which on the mean of what follows, and its first part, are above."""
-    means = np.array([values[i:].mean() for i in range(len(values) - FEWEST)])
-    near = np.array([values[i : i + FEWEST].mean() for i in range(len(values) - FEWEST)])
+    n = len(values)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    means = (sums[-1] - sums[: n - FEWEST]) / (n - np.arange(n - FEWEST))
+    near = (sums[FEWEST:-1] - sums[: n - FEWEST]) / FEWEST
     places = np.flatnonzero((means >= bound) & (near >= bound))
     return int(places[0]) if len(places) else None
 

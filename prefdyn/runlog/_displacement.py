@@ -7,7 +7,7 @@ from prefdyn.runlog._log import RunLog
 from prefdyn.runlog._severity import limit
 from prefdyn.runlog._trend import Trend
 from prefdyn.runlog._watched import Watched, margin, path, side
-from prefdyn.runlog._words import listed, measured, sentence
+from prefdyn.runlog._words import change, level, listed, measured, sentence
 
 HOLD = (
     "add a likelihood term to the loss (dpo_nll, dpop, spo): it lifts the chosen response by its "
@@ -80,8 +80,9 @@ def _course(chosen: Watched) -> str:
     since = f"{_below(last - top)} the peak and " if len(places) == 3 else ""
     return (
         f"chosen responses went from {', to '.join(places)}: {since}{_below(last - first)} the "
-        f"start, in {chosen.unit} ({chosen.source}); the trend over all readings, which scatter "
-        f"by {whole.noise:.2g}, is {measured(whole.moved, whole.error, sign=True)}"
+        f"start, in {chosen.unit} ({chosen.source}); the trend through all readings, which "
+        f"scatter by {whole.noise:.2g}, goes from {level(whole.start, whole.error)} to "
+        f"{level(whole.end, whole.error)} ({measured(whole.moved, whole.error, sign=True)})"
     )
 
 
@@ -93,9 +94,10 @@ def _loss(log: RunLog) -> str:
     """The other half of the definition: the objective improves all the while."""
     loss, grown = path(log, "loss"), margin(log)
     if loss is not None and loss.moves(-1, limit("chance")):
-        return f"the loss fell from {loss.start:.3g} to {loss.end:.3g} all the while"
+        start, end = loss.quoted
+        return f"the loss fell from {start:.3g} to {end:.3g} meanwhile"
     if grown is not None and grown.moves(1, limit("chance")):
-        return "the margin grew all the while, as the objective wants"
+        return "the margin grew meanwhile, as the objective wants"
     return "whether the loss fell the log does not tell, and without that it may be no displacement"
 
 
@@ -132,7 +134,7 @@ def _mass(log: RunLog) -> str:
 
 
 def _by(words: str, found: Trend) -> str:
-    return f"{words} ({measured(found.moved, found.error, sign=True)})"
+    return f"{words} ({change(found)})"
 
 
 def _advice(log: RunLog) -> tuple[str, str]:
@@ -144,8 +146,9 @@ def _margin(log: RunLog, chosen: Watched, since: int) -> list[Finding]:
     found = margin(log)
     if found is None or not found.moves(1, limit("chance")):
         return []
+    start, end = found.quoted
     evidence = (
-        f"the margin went from {found.start:.3g} to {found.end:.3g} while chosen responses lost "
+        f"the margin went from {start:.3g} to {end:.3g} while chosen responses lost "
         "likelihood: it grows by what rejected responses lose, whatever chosen ones do"
     )
     return [

@@ -73,9 +73,9 @@ def forecast(log: RunLog) -> list[Finding]:
     next_ = ahead(chosen.series)
     error = (next_.high - next_.low) / 4
     evidence = (
-        f"if nothing changes, chosen responses will be at {level(next_.expected, error)} "
-        f"{chosen.unit} at step {next_.step} ({level(next_.low, error)} to "
-        f"{level(next_.high, error)} with {CONFIDENCE:.0%} confidence; now at "
-        f"{level(chosen.trend.end, chosen.trend.error)})"
+        f"if nothing changes, chosen responses ({chosen.source}) will be at "
+        f"{level(next_.expected, error)} {chosen.unit} at step {next_.step} "
+        f"({level(next_.low, error)} to {level(next_.high, error)} with {CONFIDENCE:.0%} "
+        f"confidence; now at {level(chosen.trend.end, chosen.trend.error)})"
     )
     return [Finding("forecast", "info", sentence(evidence), None, "", "")]

@@ -1,7 +1,7 @@
 """What a training log holds, in this package's words and units."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -68,6 +68,8 @@ class RunLog:
         Columns of numbers whose names are not known; nothing is guessed of them.
     notes : tuple of str
         Sentences on what was assumed in reading it, and what was left out.
+    lost : mapping
+        Columns whose last readings are not finite numbers, and the step of the first of these.
     """
 
     source: str
@@ -78,6 +80,7 @@ class RunLog:
     unknown: tuple[str, ...]
     notes: tuple[str, ...]
     round_names: tuple[str, ...] = ()
+    lost: Mapping[str, int] = field(default_factory=dict)
 
     def get(self, name: str) -> Series | None:
         """The series of this name: of the evaluations if there is one, else of training."""

@@ -83,6 +83,7 @@ def read_log(path: str | Path, *, beta: float | None = None, run: str | None = N
         unknown=found.unknown,
         notes=tuple(source.notes),
         round_names=source.round_names,
+        lost=found.lost,
     )
 
 

@@ -5,12 +5,12 @@ from prefdyn.runlog._finding import Finding
 from prefdyn.runlog._log import RunLog
 from prefdyn.runlog._severity import limit
 from prefdyn.runlog._watched import path, side
-from prefdyn.runlog._words import listed, measured, sentence
+from prefdyn.runlog._words import change, listed, sentence
 
 EXTEND = (
     "train on both responses of every pair first: rejected responses that are likely when they are "
-    "pushed down squeeze the others less; or let the model write the responses, since the push is "
-    "strongest against unlikely ones"
+    "pushed down squeeze the others less; or let the model write the responses: unlikely ones "
+    "squeeze most (SQZ-4)"
 )
 
 
@@ -38,12 +38,12 @@ def squeezing(log: RunLog) -> list[Finding]:
         "unrelated responses": path(log, "unrelated"),
     }
     lost = [
-        f"{words} ({measured(found.moved, found.error, sign=True)})"
+        f"{words} ({change(found)})"
         for words, found in others.items()
         if found is not None and found.moves(-1, limit("chance"), limit("noticeable"))
     ]
     evidence = (
-        f"the model's own likeliest tokens gained {measured(greedy.moved, greedy.error)} nats "
+        f"the model's own likeliest tokens gained {change(greedy, sign=False)} nats "
         "while chosen and rejected responses lost"
         + (f", and so did {listed(lost)}" if lost else "")
         + ": mass goes to what the model says already"

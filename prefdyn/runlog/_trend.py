@@ -51,6 +51,8 @@ class Trend:
         Standard deviation of a reading around the pieces.
     readings, effective : int, float
         How many there are, and how many independent ones these are worth.
+    ends : tuple of float or None
+        The first and the last reading where all are of the same responses; pieces cut corners.
     """
 
     steps: np.ndarray
@@ -59,6 +61,7 @@ class Trend:
     noise: float
     readings: int
     effective: float
+    ends: tuple[float, float] | None
 
     @property
     def start(self) -> float:
@@ -69,6 +72,11 @@ class Trend:
     def end(self) -> float:
         """Level at the last step."""
         return float(self.levels[-1])
+
+    @property
+    def quoted(self) -> tuple[float, float]:
+        """Start and end to tell: readings of the same responses, or else levels."""
+        return self.ends or (self.start, self.end)
 
     @property
     def moved(self) -> float:
@@ -116,7 +124,8 @@ def trend(series: Series) -> Trend:
     n = len(series.values)
     if n < FEWEST:
         raise InsufficientData(
-            f"{series.column} has {n} readings: a trend takes {FEWEST}; log more often."
+            f"{series.column} has {n} reading{'s' * (n != 1)}: a trend takes {FEWEST}; log more "
+            "often."
         )
     steps = np.asarray(series.steps, dtype=float)
     x = (steps - steps[0]) / (steps[-1] - steps[0])
@@ -131,7 +140,8 @@ def trend(series: Series) -> Trend:
     sticky = _stickiness(residuals, n - 2 * len(corners) + 2)
     at = steps[0] + np.array(corners) * (steps[-1] - steps[0])
     covariance = np.linalg.inv(design.T @ design) * noise**2 * sticky
-    return Trend(at, levels, covariance, noise, n, n / sticky)
+    ends = (float(y[0]), float(y[-1])) if series.split == "eval" else None
+    return Trend(at, levels, covariance, noise, n, n / sticky, ends)
 
 
 def _noise(residuals: np.ndarray, weights: np.ndarray, parameters: int) -> float:
@@ -245,7 +255,7 @@ def _huber(y: np.ndarray) -> np.ndarray:
 
 
 def _rounding(y: np.ndarray) -> float:
-    return 1e-9 * max(float(np.abs(y).max()), 1e-300)
+    return 1e-9 * max(float(np.abs(y).max()), 1e-100)
 
 
 def _stickiness(residuals: np.ndarray, freedom: int) -> float:

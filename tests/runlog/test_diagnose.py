@@ -1,6 +1,7 @@
 """Diagnoses of logs whose illness is known."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,10 @@ def test_the_real_run_displaces_squeezes_and_does_not_oscillate():
     assert found["displacement"].since == 6
     assert "to -124.6 at step 6" in found["displacement"].evidence
     assert found["squeezing"].severity == "alarm"
+    lost = re.search(r"unrelated responses \((.*?)\)", found["squeezing"].evidence)
+    assert lost is not None
+    assert float(lost[1]) == pytest.approx(-252.0 + 143.9, abs=0.11)  # readings, not the trend
+    assert "from -28.6 to 153" in found["margin_without_likelihood"].evidence
     assert found["margin_without_likelihood"].severity == "warning"
     assert "oscillation" not in found
     assert "healthy" not in found
@@ -93,6 +98,20 @@ def test_a_rising_loss_is_divergence_and_not_displacement():
     found = kinds(diagnose(runlog(FALLING | {"loss": noisy(0.69 + 0.02 * T, 0.01)})))
     assert found["divergence"] == "alarm"
     assert "displacement" not in found
+
+
+def test_a_loss_that_is_no_number_any_more_is_an_alarm():
+    log = replace(runlog(HEALTHY), lost={"loss": 320, "eval_logps/chosen": 340, "grad_norm": 10})
+    alarm = diagnose(log).findings[0]
+    assert (alarm.kind, alarm.severity, alarm.since) == ("divergence", "alarm", 320)
+    assert alarm.evidence.startswith("Loss and eval_logps/chosen are no finite numbers")
+    assert "healthy" not in kinds(diagnose(log))
+    assert "healthy" in kinds(diagnose(replace(log, lost={"grad_norm": 10})))
+
+
+def test_what_never_moves_is_healthy():
+    still = {name: np.zeros(30) for name in ("chosen", "rejected", "loss", "reward_margin")}
+    assert kinds(diagnose(runlog(still))) == {"healthy": "info", "forecast": "info"}
 
 
 def test_squeezing_needs_greedy_gains_and_losses_elsewhere():

@@ -43,6 +43,7 @@ def read(tmp_path):
         ('{"log_history": [{"loss": 1}, null]}', r"entry 2 of log_history is nothing"),
         ('{"a": 1, "b": "x"}', r"no column that is known \(it has 'a', 'b'\)"),
         ('{"step": 1, "loss": "x"}', r"no column that is known"),
+        ('{"step": 1, "loss": NaN}', r"no finite number in a column that is known \(loss\)"),
         ('{"step": "x", "loss": 1}\n{"step": 1, "lr": NaN}', r"no row with both a step and"),
         ("<html>\n<body>Not found</body>\n", r"no column that is known \(it has '<html>'\)"),
         ("1,2\n3,4\n", r"line 1 is numbers"),
@@ -101,8 +102,17 @@ def test_what_is_not_finite_is_left_out_and_counted(read):
     )
     log = read(text)
     assert log.series["train/loss"].steps.tolist() == [1, 5]
+    assert not log.lost  # it came back
     assert log.notes == ("loss is not a finite number in 4 rows, first in line 1; left out.",)
     assert log.unknown == ()
+
+
+def test_what_never_is_finite_again_is_known_with_its_step(read):
+    rows = [
+        '{"step": ' + f'{step}, "loss": {loss}, "eval_logps/chosen": -1' + "}"
+        for step, loss in enumerate(("NaN", "0.5", "1e200", "Infinity"))
+    ]
+    assert read("\n".join(rows)).lost == {"loss": 2}
 
 
 def test_null_of_a_probe_is_a_number_that_was_not_finite(read):
