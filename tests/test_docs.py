@@ -115,6 +115,27 @@ def test_citation_agrees_with_the_project():
     assert citation["license"] == project["license"]
 
 
+@pytest.fixture
+def files(monkeypatch):
+    """The module of the documentation's build that writes generated files."""
+    monkeypatch.syspath_prepend(DOCS)
+    return importlib.import_module("_ext.files")
+
+
+def test_what_earlier_builds_left_is_removed(files, tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "GENERATED", tmp_path)
+    for name in ("part/kept.rst", "part/kept.py.md5", "part/old.rst", "part/older/page.rst"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    files.prune("part", ["kept"])
+    files.prune("nowhere", [])
+    assert {path.name for path in (tmp_path / "part").iterdir()} == {"kept.rst", "kept.py.md5"}
+
+
+def test_bars_do_not_end_a_cell(files):
+    assert files.cell("a | b, ``||v||`` of beta") == r"a \| b, ``\|\|v\|\|`` of β"
+
+
 @pytest.mark.slow
 def test_the_documentation_is_built_without_a_warning(tmp_path):
     build = ["-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", "docs", str(tmp_path)]

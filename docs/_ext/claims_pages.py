@@ -13,7 +13,7 @@ from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from _ext import gallery
-from _ext.files import ROOT, arxiv_links, prose, prune, write
+from _ext.files import ROOT, arxiv_links, cell, prose, prune, write
 from analysis import Check, _harness
 from analysis._cache import CACHE, source_key
 from figures._report import greek
@@ -62,7 +62,7 @@ def index(verdicts: dict[str, dict[str, Any] | None]) -> str:
                 result = verdicts[claim.id]
                 word = WORDS[result["verdict"]] if result else ""
                 origin = ", ".join(dict.fromkeys(claim.origins))
-                parts.append(f"| {claim.id} | {prose(claim.title)} | {origin} | {word} |")
+                parts.append(f"| {claim.id} | {cell(claim.title)} | {origin} | {word} |")
     return "\n".join(parts) + "\n"
 
 

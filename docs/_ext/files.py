@@ -44,6 +44,11 @@ def prose(text: str) -> str:
     return "".join(part if n % 2 else escaped(greek(part)) for n, part in enumerate(parts))
 
 
+def cell(text: str) -> str:
+    """The same inside a table, where a bar ends a cell even in code."""
+    return re.sub(r"(?<!\\)\|", r"\|", prose(text))
+
+
 def arxiv_links(text: str) -> str:
     """Escaped text in which the numbers of arXiv papers are links."""
     return re.sub(r"\b(\d{4}\.\d{5})\b", r"[\1](https://arxiv.org/abs/\1)", escaped(text))

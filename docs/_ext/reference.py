@@ -10,7 +10,7 @@ from docutils import nodes
 from sphinx import addnodes
 
 import prefdyn
-from _ext.files import first_paragraph, prose, prune, write
+from _ext.files import cell, first_paragraph, prune, write
 
 GROUPS = {  # of the names that only the package itself has: title, and the modules they come from
     "running": ("Running a rule", ("_simulate", "_measures")),
@@ -55,7 +55,7 @@ def write_pages() -> None:
         parts.append(f"| [{GROUPS[key][0]}](api/package-{key}.md) | {listed} |")
     for name, module in found.items():
         write(f"api/{name}.md", page(f"prefdyn.{name}", module, public(module)))
-        parts.append(f"| [prefdyn.{name}](api/{name}.md) | {prose(first_paragraph(module))} |")
+        parts.append(f"| [prefdyn.{name}](api/{name}.md) | {cell(first_paragraph(module))} |")
     write("api.md", "\n".join(parts) + "\n")
 
 
@@ -126,7 +126,7 @@ def kind_of(value: object) -> str:
 
 def about(value: object) -> str:
     """The summary of a class or function; the docstring of data is their type's."""
-    return "" if kind_of(value) == "Data" else prose(first_paragraph(value))
+    return "" if kind_of(value) == "Data" else cell(first_paragraph(value))
 
 
 def entry(name: str, value: object) -> list[str]:

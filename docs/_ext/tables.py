@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from _ext.files import DOCS, ROOT, escaped, first_paragraph, write
+from _ext.files import DOCS, ROOT, cell, escaped, first_paragraph, write
 from prefdyn import objectives, rules
 
 VALIDATION = DOCS / "validation"
@@ -26,7 +26,7 @@ def objectives_table() -> str:
     found: dict[str, Any] = dict(objectives.classes())
     parts = ["| id | class | what it is | defaults |", "|---|---|---|---|"]
     for id, cls in found.items():
-        summary = escaped(first_paragraph(cls))
+        summary = cell(first_paragraph(cls))
         defaults = ", ".join(
             f"`{field.name}={field.default!r}`"
             for field in dataclasses.fields(cls)
@@ -41,7 +41,7 @@ def rules_table() -> str:
     parts = ["| id | class | what a round is |", "|---|---|---|"]
     for id in rules.names():
         cls = rules.get(id)
-        parts.append(f"| `{id}` | `{cls.__name__}` | {escaped(first_paragraph(cls))} |")
+        parts.append(f"| `{id}` | `{cls.__name__}` | {cell(first_paragraph(cls))} |")
     return "\n".join(parts) + "\n"
 
 
@@ -65,9 +65,11 @@ def validation_page() -> str:
             numbers = (shown(record["predicted"]), shown(record["measured"]))
             words = (record["experiment"].replace("_", " "), record["quantity"], *numbers)
             ends = (record["tolerance"], record["verdict"].replace("_", " "))
-            parts.append("| " + " | ".join(map(escaped, (*words, *ends))) + " |")
-        notes = [r for r in records if r["note"] and r["verdict"] in ("fails", "not_run")]
-        parts += ["", *(f"- {escaped(r['quantity'])}: {escaped(r['note'])}" for r in notes), ""]
+            cells = [escaped(text) for text in (*words, *ends)]
+            if record["note"]:
+                cells[1] += f"<br><small>{escaped(record['note'])}</small>"
+            parts.append(f"| {' | '.join(cells)} |")
+        parts.append("")
     return "\n".join(parts) + "\n"
 
 
