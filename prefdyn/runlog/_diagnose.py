@@ -11,7 +11,9 @@ from prefdyn.runlog._finding import Finding
 from prefdyn.runlog._forecast import forecast
 from prefdyn.runlog._log import RunLog
 from prefdyn.runlog._oscillation import modes_of, oscillation
+from prefdyn.runlog._severity import limit
 from prefdyn.runlog._squeezing import squeezing
+from prefdyn.runlog._watched import Watched, side
 from prefdyn.runlog._words import listed, sentence
 
 _GRAVEST = ("alarm", "warning", "info")
@@ -98,12 +100,12 @@ def diagnose(log: RunLog) -> Diagnosis:
     except InsufficientData as error:
         refused["oscillation"] = str(error)
     if "displacement" not in refused and all(one.severity == "info" for one in findings):
-        findings.insert(0, _healthy(refused))
+        findings.insert(0, _healthy(side(log, "chosen"), refused))
     ordered = sorted(findings, key=lambda one: _GRAVEST.index(one.severity))
     return Diagnosis(log, tuple(ordered), _sentences(ordered, refused), modes, refused)
 
 
-def _healthy(refused: dict[str, str]) -> Finding:
+def _healthy(chosen: Watched, refused: dict[str, str]) -> Finding:
     looked = {
         "displacement": "displacement",
         "squeezing": "squeezing",
@@ -112,6 +114,12 @@ def _healthy(refused: dict[str, str]) -> Finding:
     }
     named = [words for kind, words in looked.items() if kind not in refused]
     evidence = f"nothing is wrong as far as this log can tell: no sign of {listed(named)}"
+    unseen = chosen.trend.width(limit("chance")) * chosen.trend.error
+    if chosen.in_nats and unseen > limit("large"):
+        evidence += (
+            f"; its readings scatter so much that chosen responses might have lost {unseen:.2g} "
+            "nats unseen: evaluate the same responses every so many steps"
+        )
     return Finding("healthy", "info", sentence(evidence), None, "", "")
 
 

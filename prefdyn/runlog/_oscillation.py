@@ -69,4 +69,5 @@ def oscillation(log: RunLog, modes: DynamicModes) -> list[Finding]:
     if log.rounds is None:
         words += "; does the data repeat at that distance"
         return [Finding("oscillation", "info", sentence(f"{evidence}: {words}?"), None, "", "")]
-    return [Finding("oscillation", severity, sentence(f"{evidence}: {words}"), 0, CALM, "RND-2")]
+    told, advice = sentence(f"{evidence}: {words}"), sentence(CALM)
+    return [Finding("oscillation", severity, told, 0, advice, "RND-2")]

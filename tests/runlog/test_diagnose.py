@@ -76,6 +76,15 @@ def test_a_healthy_run_is_told_so():
     assert "no sign of displacement" in diagnosis.findings[0].evidence
 
 
+def test_a_log_that_scatters_is_healthy_as_far_as_it_can_tell():
+    wild = noisy(-200 - 0.1 * T, 20)
+    evidence = diagnose(runlog({"chosen": wild, "rejected": wild}, "train")).findings[0].evidence
+    unseen = re.search(r"might have lost (\d+) nats unseen", evidence)
+    assert unseen is not None
+    assert 20 < float(unseen[1]) < 80
+    assert "unseen" not in diagnose(runlog(HEALTHY)).findings[0].evidence
+
+
 def test_since_the_peak():
     rise_and_fall = noisy(np.where(T < 15, -80 + 0.4 * T, -74 - 0.2 * (T - 15)), 0.2)
     finding = diagnose(runlog({"chosen": rise_and_fall})).findings[0]
@@ -155,6 +164,8 @@ def test_rounds_that_oscillate(growth, severity):
     found = {one.kind: one for one in diagnosis.findings}
     assert found["oscillation"].severity == severity
     assert "round once in 6 rounds" in found["oscillation"].evidence
+    advice = found["oscillation"].advice
+    assert not advice or (advice.startswith("Let references") and advice.endswith("how far."))
     assert diagnosis.modes is not None
     assert diagnosis.modes.growth[0] == pytest.approx(growth, abs=0.01)
 
