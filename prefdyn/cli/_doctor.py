@@ -232,8 +232,9 @@ def _numba() -> str:
     """A kernel is compiled."""
     import numba
 
-    added = numba.njit(lambda x: x + 1)(1)
-    return f"by numba, for {numba.get_num_threads()} threads" if added == 2 else "wrong sum"
+    if numba.njit(lambda x: x + 1)(1) != 2:
+        raise ArithmeticError("a compiled 1 + 1 is not 2")
+    return f"by numba, for {numba.get_num_threads()} threads"
 
 
 def _torch() -> str:
@@ -280,15 +281,28 @@ def _model() -> str:
 
 
 def _triton() -> str:
-    """A GPU kernel can be compiled."""
+    """A GPU kernel is compiled."""
     _optional("triton")
     import torch
 
     if not torch.cuda.is_available():
         raise _NotNeeded("there is no GPU that torch can use; plain torch takes its place")
+    return _row_on("cuda")
+
+
+def _row_on(device: str) -> str:
+    """Statistics of one row by a kernel of ours, held to what they must be."""
+    import torch
+    import triton
+
     from prefdyn.llm import kernels
 
-    return f"by triton, {kernels.__name__}"
+    logits = torch.zeros(1, 4, device=device)
+    with kernels.using("triton"):
+        entropy = float(kernels.row_stats(logits, torch.tensor([0], device=device)).entropy)
+    if not math.isclose(entropy, math.log(4), rel_tol=1e-5):
+        raise ArithmeticError(f"the entropy of four equal shares came out as {entropy}, not log 4")
+    return f"by triton {triton.__version__}"
 
 
 def _hub() -> str:

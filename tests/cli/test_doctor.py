@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import os
 import re
 import subprocess
 import sys
@@ -129,6 +130,22 @@ def test_requirements_are_read_from_the_metadata():
 def test_versions_are_compared_as_numbers(monkeypatch, version, floor, old):
     monkeypatch.setattr(importlib.metadata, "version", lambda name: version)
     assert Requirement("torch", floor, None, False).too_old is old
+
+
+def test_a_wrong_sum_is_no_good_state(monkeypatch):
+    monkeypatch.setattr("numba.njit", lambda function: lambda x: 3)
+    assert _doctor._attempt(_doctor._numba)["state"] == "bad"
+
+
+@pytest.mark.slow
+def test_the_kernel_of_the_check_runs_where_triton_interprets():
+    run = subprocess.run(
+        [sys.executable, "-c", "from prefdyn.cli import _doctor; print(_doctor._row_on('cpu'))"],
+        env=os.environ | {"TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert run.stdout.startswith("by triton "), run.stderr
 
 
 @pytest.mark.slow
