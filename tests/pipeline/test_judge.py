@@ -22,7 +22,7 @@ def judge(*arguments, **options) -> Any:
     return found
 
 
-def made(trainer: str = "dpo", *, given: dict | None = None, **settings):
+def made(trainer: str = "dpo", *, given: Any = None, **settings):
     return translate(Config("config.yaml", trainer, settings, {}), **(given or {}))
 
 

@@ -4,6 +4,8 @@ Predictions are written out here from the formulas of the claims; what is observ
 and orbits of the package's rules, which know nothing of the formulas.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -31,7 +33,7 @@ def games(rng, K):
     return PreferenceMatrix(0.5 + A - A.swapaxes(1, 2))
 
 
-def recipes(rng, K):
+def recipes(rng, K) -> Any:
     """Rules of random games, references, samplers, alpha, lam and beta."""
     return MRSIPO(
         games(rng, K),

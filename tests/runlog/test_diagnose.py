@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ N = 40
 T = np.arange(N)
 RNG = np.random.default_rng(0)
 PYTHIA = Path(__file__).with_name("pythia_1b_dpo.json")
+"""Some columns, to two decimals, of a DPO run on Pythia-1B that the authors of arXiv 2407.10490
+publish (github.com/Joshua-Ren/Learning_dynamics_LLM, Apache-2.0)."""
 
 
-def runlog(table, split="eval", rounds=None, **settings) -> RunLog:
+def runlog(table, split: Any = "eval", rounds=None, **settings) -> RunLog:
     series = {
         f"{split}/{name}": Series(name, name, split, 10 * np.arange(len(values)), values)
         for name, values in table.items()
