@@ -155,13 +155,13 @@ def _fitting(found: Mapping[str, Any], name: str) -> str:
     if fitting:
         raise InputError(
             f"the settings of {name} fit several of TRL's trainers: give the trainer that it is "
-            f"for ({', '.join(fitting)})."
+            f"for, as trainer= or --trainer ({', '.join(fitting)})."
         )
     close = min(lacking, key=lambda trainer: len(lacking[trainer]), default=None)
     but = f" (nearest: {close}, without {', '.join(lacking[close][:3])})" if close else ""
     raise InputError(
         f"no single trainer of TRL has all the settings of {name}{but}: give the trainer that it "
-        f"is for ({', '.join(OF_TRAINER)})."
+        f"is for, as trainer= or --trainer ({', '.join(OF_TRAINER)})."
     )
 
 

@@ -78,6 +78,10 @@ def judge(
         raise InputError(f"game is a batch of shape {game.batch_shape}: give one game.")
     if translation.needs_tokens:
         translation.rule(game)  # says what is missing
+    loss = translation.on_table
+    if not isinstance(loss, str) and (stats := loss.initial_stats()):
+        told = f"{loss.id} needs statistics of its batches ({', '.join(stats)})"
+        return Outlook("not known", sentences=(f"No verdict: {told}, which games do not have.",))
     if translation.on_table not in DRIVEN:
         far_starts = 0  # a general round is a Newton solve: hundreds of them take minutes
     try:
