@@ -81,12 +81,12 @@ def presets() -> list[dict[str, Any]]:
     election = games.load("minneapolis")
     candidates = list(election.names or ())[:3]
     listed = {
-        "rock, paper, scissors: 9 in 10": cycle(0.4),
+        "rock, paper, scissors: 90 %": cycle(0.4),
         "rock, paper, scissors: always": cycle(0.5),
-        "rock, paper, scissors: 98 in 100": cycle(0.48),
+        "rock, paper, scissors: 98 %": cycle(0.48),
         "unequal rock, paper, scissors": (cycle(0.4)[0], [0.95, 0.7, 0.8]),
         "a winner by a hair": (letters, [0.95, 0.95, 0.49]),
-        "strongly transitive: A, then B, then C": (letters, [0.6, 0.7, 0.1]),
+        "transitive: A over B over C": (letters, [0.6, 0.7, 0.1]),
         "Bradley-Terry with rewards 1, 0, −1": (letters, ring(games.bradley_terry([1, 0, -1]).P)),
         "Minneapolis 2021: a real cycle": (candidates, ring(election.P)),
     }

@@ -58,13 +58,18 @@ function* sentences(state, answers, found, cycle) {
 /** Numbers beside their names, for the table under the verdict. */
 export function facts({ state, found, betas }) {
   if (!found) return [];
-  const turn = Number.isFinite(found.period) ? short(found.period) : "no turn";
+  const turn = Number.isFinite(found.period) ? turns(found.period) : "no turn";
   return [
     ["spectral radius", nearOne(found.radius)],
     ["rounds per turn, near the fixed point", turn],
     ["threshold β, for this α and λ", threshold(betas)],
     ["entropy at the fixed point", `${short(found.entropy)} nats`],
   ];
+}
+
+/** Rounds per turn; a turn that nobody will wait for is not counted out. */
+function turns(period) {
+  return period > 1e4 ? "over 10,000" : short(period);
 }
 
 /** The spectral radius, as its distance from 1 where four digits would hide that. */
