@@ -182,7 +182,8 @@ def _tidy(own: Path, beside: bool) -> None:
     for part in [*own.rglob(pattern), *(own.parent.glob(pattern) if beside else ())]:
         process, machine, *_ = [*part.name.removeprefix(_UNFINISHED).split("-"), ""]
         if machine == _machine() and not _alive(process):
-            shutil.rmtree(part) if part.is_dir() else part.unlink(missing_ok=True)
+            with suppress(OSError):  # another run was faster, or it is another user's
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
 
 
 def _alive(process: str) -> bool:

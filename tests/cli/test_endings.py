@@ -176,7 +176,7 @@ def test_an_interrupted_job_says_how_to_go_on_and_does(tmp_path, job, sign, more
 def test_training_that_was_interrupted_ends_on_the_same_bits(tmp_path):
     (tmp_path / "pairs.jsonl").write_text(PAIRS)
     words = shlex.split("train --data pairs.jsonl --rate 1e-3 --steps 40 --batch 4 --log-every 1")
-    assert start([*words, "--out", "straight"], tmp_path).wait(300) == 0
+    assert code_of(start([*words, "--out", "straight"], tmp_path)) == 0
     process = start([*words, "--out", "run"], tmp_path)
     log = tmp_path / "run" / "log.jsonl"
     while not (log.exists() and log.read_text().count("\n") > 3):
@@ -189,7 +189,7 @@ def test_training_that_was_interrupted_ends_on_the_same_bits(tmp_path):
     _, said = process.communicate(timeout=100)
     assert process.returncode == 130
     assert "the steps taken are kept in run, go on with: " in said
-    assert start([*words, "--out", "run"], tmp_path).wait(300) == 0
+    assert code_of(start([*words, "--out", "run"], tmp_path)) == 0
     for file in ("model/model.safetensors", "log.jsonl"):
         assert (tmp_path / "run" / file).read_bytes() == (
             tmp_path / "straight" / file
@@ -228,3 +228,9 @@ def start(words: list[str], folder: Path, module: bool = False) -> subprocess.Po
         start_new_session=True,
         env=os.environ | {"PYTHONPATH": str(folder if module else ROOT)},
     )
+
+
+def code_of(process: subprocess.Popen) -> int:
+    """How a process ends, its pipes read and closed."""
+    process.communicate(timeout=300)
+    return process.returncode

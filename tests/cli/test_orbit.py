@@ -81,8 +81,8 @@ def test_csv_holds_every_round(tmp_path, data):
 @pytest.mark.parametrize(
     ("game", "alpha", "name", "magic"),
     [
-        ("rps:0.4", "0.5", "portrait.png", b"\x89PNG"),
         ("cyclic", "0.5", "lines.SVG", b"<?xml"),
+        pytest.param("rps:0.4", "0.5", "portrait.png", b"\x89PNG", marks=pytest.mark.slow),
         pytest.param("rps:0.4", "1", "last_iterate.png", b"\x89PNG", marks=pytest.mark.slow),
         pytest.param("random:12:0", "0.5", "many.pdf", b"%PDF", marks=pytest.mark.slow),
     ],

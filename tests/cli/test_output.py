@@ -70,6 +70,7 @@ def test_every_key_is_documented(data, arguments):
     assert keys - set(found.get("refused") or {}) <= set(documented)
 
 
+@pytest.mark.slow
 def test_the_readme_shows_true_output(text):
     (block,) = re.findall(r"^```console\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
     command, *shown = block.splitlines()

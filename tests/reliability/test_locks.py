@@ -91,6 +91,19 @@ def test_a_folder_that_is_removed_and_made_anew_is_its_new_holders(tmp_path):
             pass
 
 
+def test_what_cannot_be_removed_stops_nobody(tmp_path, monkeypatch):
+    """Of two runs that begin side by side, one finds gone what it wanted to remove."""
+    monkeypatch.setattr("prefdyn._files._alive", lambda process: False)
+    (tmp_path / f"{unfinished()}x").mkdir()
+
+    def gone(path):
+        raise FileNotFoundError(2, "gone", str(path))
+
+    monkeypatch.setattr("prefdyn._files.shutil.rmtree", gone)
+    with exclusive(tmp_path / "map.zarr", beside=True):
+        assert (tmp_path / ".map.zarr.lock").exists()
+
+
 def test_a_file_in_its_place_is_named_as_it_was_given(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("out").touch()
