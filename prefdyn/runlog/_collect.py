@@ -280,6 +280,12 @@ def _never_finite(source: Source, names: list[str]) -> str:
 def _nothing(source: Source, seen: dict[str, bool]) -> str:
     if not seen:
         return f"{source.path.name} is empty; give the log of a run that has begun."
+    worded = [name for name in seen if split_of(name)[1] in NAMES]
+    if worded:
+        return (
+            f"{source.path.name} holds no number in {', '.join(worded[:6])}: write numbers with a "
+            "decimal point and without quotes."
+        )
     names = [repr(name[:40]) for name in seen]
     listed = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     return (

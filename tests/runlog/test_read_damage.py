@@ -42,7 +42,7 @@ def read(tmp_path):
         ('{"log_history": {"a": 1}}', r"log_history is an object, not a list"),
         ('{"log_history": [{"loss": 1}, null]}', r"entry 2 of log_history is nothing"),
         ('{"a": 1, "b": "x"}', r"no column that is known \(it has 'a', 'b'\)"),
-        ('{"step": 1, "loss": "x"}', r"no column that is known"),
+        ('{"step": 1, "loss": "0,5"}', r"no number in loss: write numbers with a decimal point"),
         ('{"step": 1, "loss": NaN}', r"no finite number in a column that is known \(loss\)"),
         ('{"step": "x", "loss": 1}\n{"step": 1, "lr": NaN}', r"no row with both a step and"),
         ("<html>\n<body>Not found</body>\n", r"no column that is known \(it has '<html>'\)"),
