@@ -11,8 +11,9 @@ from prefdyn.runlog._words import change, level, listed, measured, sentence
 
 HOLD = (
     "add a likelihood term to the loss (dpo_nll, dpop, spo): it lifts the chosen response by its "
-    "weight times the square of that response's own gradient (beta and the learning rate do not "
-    "decide which way a small step of DPO moves it: its two pushes are equal, ENT-1)"
+    "weight (in dpo_nll and spo a weight per token) times the square of that response's own "
+    "gradient (beta and the learning rate do not decide which way a small step of DPO moves it: "
+    "its two pushes are equal, ENT-1)"
 )
 HOLD_MORE = (
     "raise the weight of the likelihood term that the loss has: the chosen response rises once it "
@@ -77,12 +78,22 @@ def _course(chosen: Watched) -> str:
             f"{high.earliest} to {high.latest})"
         )
     places.append(f"{last:.4g} at step {steps[-1]}")
-    since = f"{_below(last - top)} the peak and " if len(places) == 3 else ""
+    peaked = len(places) == 3
+    since = f"{_below(last - top)} the peak and " if peaked else ""
     return (
-        f"chosen responses went from {', to '.join(places)}: {since}{_below(last - first)} the "
-        f"start, in {chosen.unit} ({chosen.source}); the trend through all readings, which "
-        f"scatter by {whole.noise:.2g}, goes from {level(whole.start, whole.error)} to "
-        f"{level(whole.end, whole.error)} ({measured(whole.moved, whole.error, sign=True)})"
+        f"chosen responses went from {(', to ' if peaked else ' to ').join(places)}: {since}"
+        f"{_below(last - first)} the start, in {chosen.unit} ({chosen.source}){_through(whole)}"
+    )
+
+
+def _through(whole: Trend) -> str:
+    """The trend in words, where the readings scatter at all."""
+    if whole.noise <= 1e-9 * max(abs(whole.start), abs(whole.end)):
+        return ""
+    return (
+        f"; the trend through all readings, which scatter by {whole.noise:.2g}, goes from "
+        f"{level(whole.start, whole.error)} to {level(whole.end, whole.error)} "
+        f"({measured(whole.moved, whole.error, sign=True)})"
     )
 
 

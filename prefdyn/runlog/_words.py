@@ -26,7 +26,9 @@ def change(found: "Trend", *, sign: bool = True) -> str:
 
 def level(value: float, error: float) -> str:
     """A number to the first digit that its standard error leaves."""
-    digits = 1 if not error > 0 else max(1, 1 - int(np.floor(np.log10(error))))
+    if not error > 1e-9 * abs(value):
+        return f"{value:.5g}"
+    digits = max(1, 1 - int(np.floor(np.log10(error))))
     return f"{value:.{min(digits, 4)}f}"
 
 
