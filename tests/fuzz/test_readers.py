@@ -10,7 +10,7 @@ from prefdyn import InputError
 from tests.fuzz.readers import READERS, Reader
 from tests.fuzz.run import PATIENCE, feed, feed_by_name
 
-EACH = 60_000
+EACH = 46_000
 """Damaged files for each reader, a million in all, in the slow tier."""
 every_reader = pytest.mark.parametrize("reader", READERS, ids=lambda reader: reader.name)
 
