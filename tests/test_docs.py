@@ -14,7 +14,7 @@ import yaml
 
 import figures
 import prefdyn
-from prefdyn import claims
+from prefdyn import claims, objectives, rules
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -134,6 +134,19 @@ def test_what_earlier_builds_left_is_removed(files, tmp_path, monkeypatch):
 
 def test_bars_do_not_end_a_cell(files):
     assert files.cell("a | b, ``||v||`` of beta") == r"a \| b, ``\|\|v\|\|`` of β"
+
+
+@pytest.mark.parametrize(
+    ("table", "ids"),
+    [
+        ("objectives_table", objectives.names() + objectives.wrapper_names()),
+        ("rules_table", rules.names()),
+    ],
+)
+def test_tables_have_a_row_for_each(files, table, ids):
+    tables = importlib.import_module("_ext.tables")
+    rows = getattr(tables, table)().splitlines()[2:]
+    assert [line.split("`")[1] for line in rows] == ids
 
 
 @pytest.mark.slow
