@@ -136,17 +136,12 @@ def test_bars_do_not_end_a_cell(files):
     assert files.cell("a | b, ``||v||`` of beta") == r"a \| b, ``\|\|v\|\|`` of β"
 
 
-@pytest.mark.parametrize(
-    ("table", "ids"),
-    [
-        ("objectives_table", objectives.names() + objectives.wrapper_names()),
-        ("rules_table", rules.names()),
-    ],
-)
-def test_tables_have_a_row_for_each(files, table, ids):
+def test_tables_have_a_row_for_each(files):
     tables = importlib.import_module("_ext.tables")
-    rows = getattr(tables, table)().splitlines()[2:]
-    assert [line.split("`")[1] for line in rows] == ids
+    rows = tables.objectives_table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == objectives.names() + objectives.wrapper_names()
+    rows = tables.rules_table().splitlines()[2:]
+    assert [row.split("`")[1] for row in rows] == rules.names()
 
 
 @pytest.mark.slow
