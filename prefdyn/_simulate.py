@@ -12,7 +12,7 @@ from prefdyn._errors import InputError
 from prefdyn._inputs import choice, count
 from prefdyn._progress import track, working
 from prefdyn.policies.softmax import entropy, log_softmax
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 CPU_RUN = 200_000_000
 """Updated logits between two looks at the clock on a processor, about half a second's."""
@@ -314,6 +314,7 @@ def _run_stepwise(rule: Rule, state, rng, rounds: int, discarded: int, kept: int
 
 
 def _begin(rule: Rule, start: Any, log_start: Any, seed: int):
+    rule, seed = a_rule(rule), count(seed, "seed", least=0)
     if start is not None and log_start is not None:
         raise InputError("a start and a log-start are both given: give one of them.")
     if log_start is not None:

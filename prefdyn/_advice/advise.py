@@ -149,6 +149,11 @@ def advise(
     >>> advise(rock_paper_scissors(0.4), alpha=0.5, lam=1.0, beta=0.15).verdict.word
     'unstable'
     """
+    if not isinstance(game, PreferenceMatrix):
+        raise InputError(
+            f"game is of type {type(game).__name__}: give a PreferenceMatrix; prefdyn.games.load "
+            "reads names and files."
+        )
     if game.batch_shape:
         raise InputError(f"game is a batch of shape {game.batch_shape}: use survey for many games.")
     for name, value in (("alpha", alpha), ("lam", lam), ("beta", beta)):

@@ -22,6 +22,7 @@ from prefdyn.rules import (
     carried,
     on_logits,
 )
+from prefdyn.rules._rule import a_rule
 
 LEAST = 1e-4
 """Smallest fraction of a round, or rate of an average, that is considered."""
@@ -189,7 +190,7 @@ def cures(
     >>> best.name, round(best.spectral_radius, 2)
     ('small optimistic rounds', 0.67)
     """
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     if rule.batch_shape:
         raise InputError("cures are chosen for one recipe on one game: pass a rule without batch.")
     number = count(far_starts, "far_starts")

@@ -10,7 +10,7 @@ from prefdyn._errors import InputError, NoOptimum
 from prefdyn._inputs import count
 from prefdyn._stability._reduced import ReducedMap
 from prefdyn._stability.fixed_points import ESCAPED, NEWTON_STEPS, TOLERANCE
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 SAME = 1e-6
 """Log-probabilities this close, relative to the largest of 1 and themselves, are of one point."""
@@ -23,7 +23,7 @@ HALVINGS = 12
 
 def one_recipe(rule: Rule) -> Rule:
     """The deterministic skeleton of a rule without batch, or an error."""
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     if rule.batch_shape:
         raise InputError(
             f"the rule holds a batch of recipes of shape {rule.batch_shape}: pass one at a time."

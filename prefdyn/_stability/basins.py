@@ -11,7 +11,7 @@ from prefdyn._progress import working
 from prefdyn._stability._attractors import Attractor, attractors
 from prefdyn._stability._long_run import advance, moments, side_by_side, some_of
 from prefdyn._stability.fixed_points import tangent
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 FIRST = 240
 """Rounds after which the runs are looked at for the first time; then after twice as many, ...  The
@@ -104,7 +104,7 @@ def basins(
     InsufficientData
         If the runs end in more than 64 different ways.
     """
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     tolerance = float(positive(tolerance, "tolerance"))
     if starts is None:
         starts, sampling = simplex_starts(rule.K, count(resolution, "resolution"), seed)

@@ -17,7 +17,7 @@ from prefdyn._stability._reduced import ReducedMap
 from prefdyn._stability.branch import Bifurcation
 from prefdyn._stability.continuation import REAL, continuation, step_length
 from prefdyn._stability.normal_form import NormalForm, normal_form_at
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 Array = np.ndarray
 
@@ -178,7 +178,7 @@ def boundary(
     >>> round(float(beta * (3 * (1 - alpha**2)) ** 0.5), 9)
     0.4
     """
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     if isinstance(parameters, str) or len(parameters) != 2 or parameters[0] == parameters[1]:
         raise InputError(f"parameters are {parameters!r}: name two different ones.")
     if len(ranges) != 2:

@@ -7,7 +7,7 @@ import numpy as np
 from prefdyn._errors import NoOptimum
 from prefdyn._stability.multipliers import Stability, stability
 from prefdyn.rules._certificates import Certificate
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 
 def certificates(rule: Rule, linear: Stability | None = None) -> tuple[Certificate, ...]:
@@ -27,7 +27,7 @@ def certificates(rule: Rule, linear: Stability | None = None) -> tuple[Certifica
     tuple of Certificate
         The local boundary is left out where no fixed point exists (alpha = 1).
     """
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     stated: Any = getattr(rule, "certificates", tuple)
     known: tuple[Certificate, ...] = stated()
     try:

@@ -26,7 +26,7 @@ from prefdyn._stability.branch import Bifurcation, Branch
 from prefdyn._stability.fixed_points import TOLERANCE, FixedPoint, fixed_point
 from prefdyn._stability.normal_form import normal_form_at
 from prefdyn._stability.periodic import PeriodicOrbit, periodic_orbits
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 Array = np.ndarray
 
@@ -99,7 +99,7 @@ def continuation(
     >>> [(b.kind, round(b.value, 6), b.criticality) for b in branch.bifurcations]
     [('neimark_sacker', 0.266667, 'supercritical')]
     """
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     if rule.batch_shape:
         raise InputError("a branch belongs to one recipe on one game: pass a rule without batch.")
     step = step_length(step)

@@ -11,7 +11,7 @@ from prefdyn._progress import working
 from prefdyn._stability._parameter import check_number, checked_range, is_pull, is_scale
 from prefdyn._stability.fixed_points import solve
 from prefdyn._stability.multipliers import eigenvalues
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 from prefdyn.rules._wrapper import get_parameter, set_parameter
 
 NEAR = 0.05
@@ -78,7 +78,7 @@ def critical(
     NoOptimum
         If no fixed point is found somewhere in the range (beta ranges at alpha = 1).
     """
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     check_number(get_parameter(rule, parameter), parameter)
     low, high = checked_range(parameter, range)
     for end in (low, high):

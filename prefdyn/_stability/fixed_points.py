@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from prefdyn._errors import NoOptimum
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 TOLERANCE = 1e-12
 """Largest accepted residual, relative to the largest of 1, the Jacobian's norm and a thousandth
@@ -61,7 +61,7 @@ def fixed_point(rule: Rule, start: Any = None) -> FixedPoint:
     NoOptimum
         If none is found, e.g. at alpha = 1, where a rule may have none.
     """
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     state = rule.own_start if start is None else None
     if state is None:
         state = rule.init(np.full(rule.K, 1 / rule.K) if start is None else start)

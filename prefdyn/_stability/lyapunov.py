@@ -10,7 +10,7 @@ from prefdyn._inputs import count as whole
 from prefdyn._progress import working
 from prefdyn._stability._long_run import GONE, advance, begin, escaped, refuse_short
 from prefdyn._stability.fixed_points import tangent
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 BLOCKS = 20
 """Blocks whose means give the errors."""
@@ -96,7 +96,7 @@ def lyapunov(
         For fewer than 200 rounds, a run that leaves every bound, or a single run whose two halves
         do not agree within their errors: it has not settled.  In a batch these are NaN.
     """
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     rounds, settle = whole(rounds, "rounds"), whole(settle, "settle", least=0)
     refuse_short(rounds, LEAST)
     directions = tangent(rule).shape[1]

@@ -13,7 +13,7 @@ from prefdyn._inputs import count
 from prefdyn._progress import working
 from prefdyn._stability._long_run import along, ascending, begin, each_run, kept, refuse_short
 from prefdyn._stability.rotation import LEAST, rotation
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 RETURN, RETURN_LOG = 1e-7, 1e-4
 """Largest difference of a probability that still counts as a return, and of a log-probability,
@@ -144,7 +144,7 @@ def mode_locking(
     grids = _grids(names, values)
     rounds, longest = count(rounds, "rounds"), count(largest_period, "largest_period")
     refuse_short(rounds, max(LEAST, 4 * longest))
-    search = _Search(rule.skeleton, names, start, rounds, count(settle, "settle"), longest)
+    search = _Search(a_rule(rule).skeleton, names, start, rounds, count(settle, "settle"), longest)
     points = np.stack(np.meshgrid(*grids, indexing="ij"), axis=-1)
     found = search(points.reshape(-1, len(names)))
     number, error, returns, turns, periods = found.reshape(5, *points.shape[:-1])

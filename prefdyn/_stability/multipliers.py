@@ -7,7 +7,7 @@ import numpy as np
 
 from prefdyn._errors import InputError
 from prefdyn._stability.fixed_points import FixedPoint, fixed_point, tangent
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 REAL = 1e-9
 """Angle in radians below which a multiplier counts as real, modulus below which as 0, and
@@ -63,7 +63,7 @@ def stability(rule: Rule, point: FixedPoint | Any = None) -> Stability:
     InputError
         For a fixed point of another number of responses.
     """
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     if not isinstance(point, FixedPoint):
         point = fixed_point(rule, point)
     elif (K := point.policy.shape[-1]) != rule.K:

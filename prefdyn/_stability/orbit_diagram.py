@@ -12,7 +12,7 @@ from prefdyn._progress import working
 from prefdyn._stability._long_run import along, ascending, begin, record
 from prefdyn._stability._long_run import settle as settled
 from prefdyn._stability.fixed_points import tangent
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 from prefdyn.rules._wrapper import set_parameter
 
 DIRECTIONS = {"up": ("up",), "down": ("down",), "both": ("up", "down")}
@@ -106,7 +106,7 @@ def orbit_diagram(
     InsufficientData
         If a run leaves every bound.
     """
-    rule = rule.skeleton
+    rule = a_rule(rule).skeleton
     if rule.batch_shape:
         raise InputError(f"a batch of {rule.batch_shape} rules cannot be swept: pass one rule.")
     values = ascending(values, parameter)

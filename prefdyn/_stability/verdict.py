@@ -11,7 +11,7 @@ from prefdyn._simulate import ensemble
 from prefdyn._stability.certificates import certificates
 from prefdyn._stability.multipliers import Stability, stability
 from prefdyn.rules._certificates import Certificate
-from prefdyn.rules._rule import Rule
+from prefdyn.rules._rule import Rule, a_rule
 
 ROUNDS = (500, 20_000)
 """Fewest and most rounds that a far start is followed, per window."""
@@ -87,7 +87,7 @@ def verdict(rule: Rule, far_starts: int = 64, seed: int = 0) -> Verdict:
         start ends elsewhere (more parameters than the pairs pin down).
     """
     # A rule without noise is followed as it is, even if its analysis looks at another map.
-    followed = rule.skeleton if rule.stochastic else rule
+    followed = rule.skeleton if a_rule(rule).stochastic else rule
     rule = rule.skeleton
     if rule.batch_shape:
         raise InputError("a verdict is about one recipe on one game: pass a rule without batch.")

@@ -273,3 +273,19 @@ def _feed(digest, value) -> None:
         feed(digest, value)  # not by repr, which holds its address in memory
     else:
         digest.update(repr(value).encode())
+
+
+def a_rule(value: Any) -> Rule:
+    """The value, which must be a rule.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
+    if not isinstance(value, Rule):
+        raise InputError(
+            f"rule is of type {type(value).__name__}: give a rule, such as MRSIPO(game, beta=0.1, "
+            "alpha=0.5, lam=1.0)."
+        )
+    return value

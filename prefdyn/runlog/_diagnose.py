@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prefdyn._errors import InsufficientData
+from prefdyn._errors import InputError, InsufficientData
 from prefdyn._modes import DynamicModes
 from prefdyn.runlog import _course
 from prefdyn.runlog._displacement import displacement
@@ -86,6 +86,8 @@ def diagnose(log: RunLog) -> Diagnosis:
     >>> diagnose(log).findings[0].kind
     'displacement'
     """
+    if not isinstance(log, RunLog):
+        raise InputError(f"log is of type {type(log).__name__}: read it with read_log first.")
     findings: list[Finding] = []
     refused: dict[str, str] = {}
     for kind, look in _FAMILIES.items():
