@@ -196,7 +196,9 @@ READERS = (
     Reader("trainer_state.json", ".json", TRAINER_STATE, read_log),
     Reader("log.jsonl", ".jsonl", LOG_LINES, read_log),
     Reader("log.csv", ".csv", LOG_TABLES, read_log),
-    Reader("log.jsonl.gz", ".gz", tuple(map(gzip.compress, LOG_LINES)), read_log),
+    Reader(
+        "log.jsonl.gz", ".gz", tuple(gzip.compress(data, mtime=0) for data in LOG_LINES), read_log
+    ),
     Reader("trackio.db", ".db", (_database(),), read_log),
     Reader(
         "log.parquet",
