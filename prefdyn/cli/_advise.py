@@ -121,7 +121,9 @@ class Advise:
             yield "\n".join([*answer["outlook"]["sentences"], ""])
             if answer["outlook"]["policy"] is not None:
                 names = answer["game"]["names"]
-                yield policy_table(names, answer["outlook"]["policy"], "probability at rest")
+                drifts = answer["outlook"]["word"] == "drifts"
+                where = "probability at the end" if drifts else "probability at rest"
+                yield policy_table(names, answer["outlook"]["policy"], where)
         elif answer["games"]:
             yield _games_table(answer["games"])
             told = (game["sentences"] for game in answer["games"] if game["word"] == "not known")
