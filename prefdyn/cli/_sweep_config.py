@@ -31,7 +31,6 @@ configuration, too.  The names are those of `prefdyn.sweep`.
 import importlib
 import inspect
 import sys
-import tomllib
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -63,14 +62,9 @@ def read_config(path: Path) -> dict[str, Any]:
     InputError
         In one sentence that names the file and the key.
     """
-    from prefdyn.games._text import read_text
+    from prefdyn.games._text import parse_toml, read_text
 
-    try:
-        config = tomllib.loads(read_text(path))
-    except InputError:  # it cannot be read at all, and says so
-        raise
-    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
-        raise InputError(f"{path} is not TOML ({error}).") from None
+    config = parse_toml(read_text(path), str(path))
     try:
         return _arguments(config, path.parent)
     except InputError as error:

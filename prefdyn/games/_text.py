@@ -1,6 +1,7 @@
 """Reading text files so that every failure names the file and, where there is one, the line."""
 
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,14 @@ def parse_json(text: str, where: str) -> Any:
         ) from None
     except ValueError:  # whole numbers of more than 4300 digits
         raise InputError(f"{where} holds a whole number that is too long; shorten it.") from None
+
+
+def parse_toml(text: str, where: str) -> dict[str, Any]:
+    """Parse TOML, or raise an `InputError` that says where it breaks."""
+    try:
+        return tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits
+        raise InputError(f"{where} is not TOML ({error}); repair it.") from None
 
 
 def is_number(cell: str) -> bool:

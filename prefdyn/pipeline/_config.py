@@ -1,6 +1,5 @@
 """Configuration files of trainers: which settings they give, and for which trainer."""
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from prefdyn._errors import InputError
 from prefdyn._inputs import choice, nearest
-from prefdyn.games._text import parse_json, read_text
+from prefdyn.games._text import parse_json, parse_toml, read_text
 from prefdyn.pipeline._names import COMMON, EARLIER, MARKS, OF_TRAINER, REPLACED, ROUNDS
 
 LARGEST = 100_000
@@ -89,7 +88,7 @@ def read_config(path: str | Path, trainer: str | None = None) -> Config:
 
 
 def _parsed(path: Path) -> Mapping[Any, Any]:
-    kinds = {".yaml": _yaml, ".yml": _yaml, ".json": parse_json, ".toml": _toml}
+    kinds = {".yaml": _yaml, ".yml": _yaml, ".json": parse_json, ".toml": parse_toml}
     if path.suffix.lower() not in kinds:
         raise InputError(
             f"{path.name} is not a known kind of configuration: let its name end in "
@@ -119,13 +118,6 @@ def _yaml(text: str, name: str) -> Any:
         where = f" line {mark.line + 1}" if mark else ""
         what = getattr(error, "problem", None) or str(error).partition("\n")[0]
         raise InputError(f"{name}{where} is not YAML ({what}); repair it.") from None
-
-
-def _toml(text: str, name: str) -> Any:
-    try:
-        return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{name} is not TOML ({error}); repair it.") from None
 
 
 def _flat(data: Mapping[Any, Any], name: str) -> dict[str, Any]:

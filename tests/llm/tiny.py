@@ -24,6 +24,19 @@ COMMON: Any = {
     "eos_token_id": 2,
     "pad_token_id": 1,
 }
+PAIRS = [
+    ("is it red? ", "yes, it is.", "no"),
+    ("is it red? ", "yes", "yes, it is red."),
+    ("once upon a time ", "a cat sat.", "a cat ran!"),
+    ("say no: ", "no.", "never, ever."),
+    ("who ran? ", "a dog.", "the big old cat."),
+    ("was it hot? ", "yes.", "no, never at all."),
+    ("the sun ", "is up.", "is a dog."),
+    ("i am ", "here", "there, i hope"),
+    ("the end ", "is near.", "is here."),
+    ("say it ", "no no", "no no no no no no no no no."),
+]
+"""Prompt, chosen and rejected, in letters that the tiny tokenizer knows."""
 
 
 def tiny_model(kind: str) -> Any:

@@ -10,18 +10,11 @@ import torch
 
 from prefdyn.llm._hub import quiet
 from tests.llm.conftest import llama, tokenizer  # noqa: F401  # pyright: ignore
+from tests.llm.tiny import PAIRS as SOME_PAIRS
 from tests.reliability.processes import Ended, run, tree
 
 PAIRS = [
-    ("is it red? ", "yes, it is.", "no"),
-    ("is it red? ", "yes", "yes, it is red."),
-    ("once upon a time ", "a cat sat.", "a cat ran!"),
-    ("say no: ", "no.", "never, ever."),
-    ("who ran? ", "a dog.", "the big old cat."),
-    ("was it hot? ", "yes.", "no, never at all."),
-    ("the sun ", "is up.", "is a dog."),
-    ("i am ", "here", "there, i hope"),
-    ("the end ", "is near.", "is here."),
+    *SOME_PAIRS[:-1],
     ("say it ", "no no", "no no no no."),
     ("a b ", "c", "d"),
     ("one ", "two", "three"),

@@ -22,19 +22,8 @@ from prefdyn.cli._predict import Predict
 from prefdyn.displacement.diagnosis import Entanglement
 from prefdyn.llm.ranking import _data_set, _ranked
 from prefdyn.llm.ranking._pieces import Pieces
+from tests.llm.tiny import PAIRS
 
-PAIRS = [
-    ("is it red? ", "yes, it is.", "no"),
-    ("is it red? ", "yes", "yes, it is red."),
-    ("once upon a time ", "a cat sat.", "a cat ran!"),
-    ("say no: ", "no.", "never, ever."),
-    ("who ran? ", "a dog.", "the big old cat."),
-    ("was it hot? ", "yes.", "no, never at all."),
-    ("the sun ", "is up.", "is a dog."),
-    ("i am ", "here", "there, i hope"),
-    ("the end ", "is near.", "is here."),
-    ("say it ", "no no", "no no no no no no no no no."),
-]
 BAD = [
     ('{"prompt": "a ", "chosen": "yes"', "not JSON"),
     ('{"prompt": "a ", "chosen": "yes", "rejected": "yes"}', "chosen equals rejected"),
