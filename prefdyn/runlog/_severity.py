@@ -15,8 +15,8 @@ THRESHOLDS = {
     "chance": Threshold(
         0.001,
         "probability",
-        "a log is asked some ten questions: at one in a thousand each, fewer than one log in a "
-        "hundred is accused of what its noise did",
+        "a log is asked some ten questions: at one in a thousand each, about one log in a hundred "
+        "is accused of what its noise did, and more where neighbouring readings are correlated",
     ),
     "noticeable": Threshold(
         0.1, "nats", "a response that has lost this much is a tenth less likely than it was"
