@@ -21,7 +21,7 @@ CLAIMS: tuple[Claim, ...] = (
         "how often a log is accused, and how often rightly",
         "Thresholds of one in a thousand, with errors that allow for the correlation of "
         "neighbouring readings: of 600 logs of eight series of noise, 12 to 200 readings, "
-        "correlated by up to .4, four met an alarm or a warning, all with correlated neighbours; of "
+        "correlated by up to .4, four met an alarm or a warning, all with such neighbours; of "
         "simulated DPO runs on pairs of lowest CHES, whose chosen responses rise, none of 240 was "
         "accused, and of those on pairs of highest CHES, whose chosen responses fall by 1 to 10 "
         "nats, 239 of 240 met an alarm of displacement, from evaluations and from batches of four "
